@@ -1,0 +1,4 @@
+//! The whole decision, pure: bytes in, effects out.
+
+pub mod certificate;
+pub mod expectation;

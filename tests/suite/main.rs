@@ -1,0 +1,2 @@
+//! Suite.
+#[test] fn x() {}
