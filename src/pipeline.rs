@@ -2,3 +2,6 @@
 
 pub mod certificate;
 pub mod expectation;
+pub mod file;
+pub mod lines;
+pub mod record;
