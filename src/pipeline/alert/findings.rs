@@ -1,0 +1,358 @@
+//! Judged sessions → confirmed findings, for one connector of one server.
+//!
+//! One session is a hint, not a fact: a server may hold two certificates that match and present one of them at a time.
+//! So a reason that rests on sessions counts when two sessions show it, or when one does and stays the only one for a
+//! minute; and it is gone when two in a row no longer show it. What the clock or a new configuration changes needs no
+//! further session: the certificate is known already.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::expectation::Expectation;
+use crate::pipeline::record::SessionId;
+use crate::pipeline::session::Presentation;
+use crate::pipeline::verdict;
+use crate::pipeline::verdict::reason::AlertName;
+use crate::pipeline::verdict::Evidence;
+use crate::pipeline::verdict::Judgement;
+use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::verdict::reason::ReasonCode;
+use crate::pipeline::verdict::reason::Resolve;
+use crate::pipeline::verdict::Verdict;
+
+/// Sessions that confirm a finding, and sessions without it that end it.
+pub const CONFIRMING_SESSIONS: u32 = 2;
+/// A single session confirms a finding when no other one comes for this long.
+pub const LONE_SESSION: SignedDuration = SignedDuration::from_secs(60);
+/// A session older than the newest one by more than this says nothing about now; it comes from a directory that is
+/// read later.
+pub const LATE_SESSION: SignedDuration = SignedDuration::from_mins(10);
+/// A denied relay counts as over when the log shows this much time since the last denial, with at least
+/// [`QUIET_SESSIONS`] sessions in it: relayed mail would have been refused again.
+pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(6);
+/// Sessions with Exchange Online that a quiet period must hold.
+pub const QUIET_SESSIONS: u32 = 10;
+
+/// A reason that counts, and since when by the log's own time.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    /// The one alert that it belongs to.
+    pub alert: AlertName,
+    /// The reason.
+    pub reason: Reason,
+    /// Time of the first session that showed it.
+    pub since: Timestamp,
+}
+
+/// What is known of one connector of one server.
+#[derive(Debug, Default)]
+pub struct Findings {
+    latest: Option<Latest>,
+    egress: Option<IpAddr>,
+    denial: Option<Denial>,
+    outcome: Judgement,
+    settled: Verdict,
+    states: BTreeMap<ReasonCode, State>,
+}
+
+/// The newest session that leaves no doubt.
+#[derive(Debug)]
+struct Latest {
+    presentation: Presentation,
+    time: Timestamp,
+    judged_at: Timestamp,
+}
+
+/// How well a reason is established.
+#[derive(Debug)]
+struct State {
+    reason: Reason,
+    since: Timestamp,
+    shown: u32,
+    missed: u32,
+    arrived: Timestamp,
+    confirmed: bool,
+}
+
+/// Exchange Online refused to relay, and nothing since has shown that it would now.
+#[derive(Debug)]
+struct Denial {
+    reply: String,
+    since: Timestamp,
+    last: Timestamp,
+    arrived: Timestamp,
+    session: SessionId,
+    sessions: u32,
+    presented: Option<Thumbprint>,
+    sessions_since: u32,
+    sessions_with_another_certificate: u32,
+    confirmed: bool,
+}
+
+/// Everything that is needed to judge: which connector, what is expected of it, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// Name of the send connector.
+    pub connector: &'a str,
+    /// What is expected of it.
+    pub expectation: &'a Expectation,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl Findings {
+    /// A session with Exchange Online showed what the server presents.
+    pub fn session(&mut self, presentation: &Presentation, time: Timestamp, bench: Bench<'_>) {
+        let previous = self.latest.as_ref();
+        if previous.is_some_and(|latest| latest.time.duration_since(time) > LATE_SESSION) {
+            return;
+        }
+        let as_before = previous.is_some_and(|latest| {
+            latest.judged_at == bench.now && latest.presentation == *presentation
+        });
+        let newest = previous.map_or(time, |latest| latest.time.max(time));
+        self.latest = Some(Latest {
+            presentation: presentation.clone(),
+            time: newest,
+            judged_at: bench.now,
+        });
+        let denial_ends = self.count_towards_denial(presentation, time);
+        if !as_before || denial_ends {
+            self.outcome = self.judge(bench);
+        }
+        self.count(time, bench.now);
+    }
+
+    /// Exchange Online named the public address that it sees.
+    pub fn egress(&mut self, address: IpAddr) {
+        if self.egress != Some(address) {
+            self.egress = Some(address);
+            self.must_judge_again();
+        }
+    }
+
+    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
+    pub fn denied(
+        &mut self,
+        reply: String,
+        session: SessionId,
+        time: Timestamp,
+        now: Timestamp,
+    ) {
+        let presented = self.presented();
+        let denial = self.denial.get_or_insert_with(|| Denial {
+            reply: reply.clone(),
+            since: time,
+            last: time,
+            arrived: now,
+            session,
+            sessions: 1,
+            presented,
+            sessions_since: 0,
+            sessions_with_another_certificate: 0,
+            confirmed: false,
+        });
+        if denial.session != session {
+            denial.session = session;
+            denial.sessions = denial.sessions.saturating_add(1);
+        }
+        denial.reply = reply;
+        denial.last = denial.last.max(time);
+        denial.presented = presented;
+        denial.sessions_since = 0;
+        denial.sessions_with_another_certificate = 0;
+        self.must_judge_again();
+    }
+
+    /// Exchange Online accepted a recipient that it does not host: it relays again.
+    pub fn relayed(&mut self) {
+        self.denial = None;
+        self.must_judge_again();
+    }
+
+    /// Whether an acceptance outside the accepted domains would end a denial.
+    pub fn is_denied(&self) -> bool {
+        self.denial.is_some()
+    }
+
+    /// Looks again at what is known, because time has passed. Call it after every pass over the logs.
+    pub fn reconsider(&mut self, bench: Bench<'_>) {
+        if let Some(denial) = &mut self.denial {
+            let alone = bench.now.duration_since(denial.arrived) >= LONE_SESSION;
+            denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
+        }
+        let before: Vec<ReasonCode> = codes(&self.outcome);
+        self.outcome = self.judge(bench);
+        let after = codes(&self.outcome);
+        self.states
+            .retain(|code, _| after.contains(code) || !before.contains(code));
+        for reason in self.outcome.reasons.clone() {
+            if !before.contains(&reason.code) {
+                self.establish(reason, bench.now);
+            } else if let Some(state) = self.states.get_mut(&reason.code) {
+                state.reason = reason;
+            }
+        }
+        for state in self.states.values_mut() {
+            let alone = state.missed == 0
+                && bench.now.duration_since(state.arrived) >= LONE_SESSION;
+            state.confirmed |= alone;
+        }
+        self.settle();
+    }
+
+    /// Looks at what is known in the light of another expectation: findings of the old one are gone, a denial with
+    /// them.
+    pub fn expectation_changed(&mut self, bench: Bench<'_>) {
+        self.denial = None;
+        self.states.clear();
+        self.outcome = Judgement::default();
+        self.settled = Verdict::default();
+        self.reconsider(bench);
+    }
+
+    /// The reasons that count and belong to an alert.
+    pub fn confirmed(&self) -> Vec<Confirmed> {
+        self.states
+            .values()
+            .filter(|state| state.confirmed)
+            .filter_map(|state| {
+                Some(Confirmed {
+                    alert: state.reason.alert()?,
+                    reason: state.reason.clone(),
+                    since: state.since,
+                })
+            })
+            .collect()
+    }
+
+    /// The confirmed verdict.
+    pub fn verdict(&self) -> Verdict {
+        let worst = self.confirmed().iter().map(|found| found.reason.verdict()).max();
+        worst.map_or(self.settled, |worst| worst.max(self.settled))
+    }
+
+    /// The reasons that hold: confirmed ones, and those of the newest session that only inform.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let confirmed = self.confirmed().into_iter().map(|found| found.reason);
+        let informing = self.outcome.reasons.iter().filter(|reason| reason.alert().is_none());
+        let mut reasons: Vec<Reason> = confirmed.chain(informing.cloned()).collect();
+        reasons.sort_by_key(|reason| (std::cmp::Reverse(reason.severity), reason.code));
+        reasons
+    }
+
+    fn judge(&self, bench: Bench<'_>) -> Judgement {
+        let denial = self.denial.as_ref().filter(|denial| denial.confirmed);
+        let evidence = Evidence {
+            presentation: self.latest.as_ref().map(|latest| &latest.presentation),
+            egress: self.egress,
+            rejected: denial.map(|denial| denial.reply.as_str()),
+        };
+        verdict::judge(bench.connector, &evidence, bench.expectation, bench.now)
+    }
+
+    fn must_judge_again(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            latest.judged_at = Timestamp::MIN;
+        }
+    }
+
+    fn presented(&self) -> Option<Thumbprint> {
+        match &self.latest.as_ref()?.presentation {
+            Presentation::Certificate(certificate) => certificate.thumbprint,
+            Presentation::NoCertificate => None,
+        }
+    }
+
+    /// One more session for every reason: shown or missed.
+    fn count(&mut self, time: Timestamp, now: Timestamp) {
+        let shown = codes(&self.outcome);
+        for (code, state) in &mut self.states {
+            if !shown.contains(code) {
+                state.missed += 1;
+            }
+        }
+        self.states.retain(|code, state| {
+            let at_once = code.row().resolve == Resolve::Relay || state.reason.alert().is_none();
+            state.missed == 0 || (!at_once && state.missed < CONFIRMING_SESSIONS)
+        });
+        for reason in self.outcome.reasons.clone() {
+            let at_once = reason.code.row().resolve == Resolve::Relay;
+            let since = match &self.denial {
+                Some(denial) if at_once => denial.since,
+                _ => time,
+            };
+            let state = self.states.entry(reason.code).or_insert_with(|| State {
+                reason: reason.clone(),
+                since,
+                shown: 0,
+                missed: 0,
+                arrived: now,
+                confirmed: at_once,
+            });
+            state.reason = reason;
+            state.shown = state.shown.saturating_add(1);
+            state.missed = 0;
+            state.arrived = now;
+            state.confirmed |= state.shown >= CONFIRMING_SESSIONS;
+        }
+        self.settle();
+    }
+
+    /// A reason that needs no further session.
+    fn establish(&mut self, reason: Reason, now: Timestamp) {
+        let since = match &self.denial {
+            Some(denial) if reason.code.row().resolve == Resolve::Relay => denial.since,
+            _ => now,
+        };
+        let state = State {
+            since,
+            shown: CONFIRMING_SESSIONS,
+            missed: 0,
+            arrived: now,
+            confirmed: true,
+            reason: reason.clone(),
+        };
+        self.states.insert(reason.code, state);
+    }
+
+    /// A verdict without anything to confirm holds at once; a bad one waits for its reasons.
+    fn settle(&mut self) {
+        let alarming = self.outcome.reasons.iter().any(|reason| reason.alert().is_some());
+        if !alarming {
+            self.settled = self.outcome.verdict;
+        }
+    }
+
+    /// Whether this session ends a denial.
+    fn count_towards_denial(&mut self, presentation: &Presentation, time: Timestamp) -> bool {
+        let Some(denial) = &mut self.denial else {
+            return false;
+        };
+        let presented = match presentation {
+            Presentation::Certificate(certificate) => certificate.thumbprint,
+            Presentation::NoCertificate => None,
+        };
+        denial.sessions_since = denial.sessions_since.saturating_add(1);
+        if presented.is_some() && presented != denial.presented {
+            denial.sessions_with_another_certificate += 1;
+        } else {
+            denial.sessions_with_another_certificate = 0;
+        }
+        let changed = denial.sessions_with_another_certificate >= CONFIRMING_SESSIONS;
+        let quiet = time.duration_since(denial.last) >= QUIET_PERIOD
+            && denial.sessions_since >= QUIET_SESSIONS;
+        if changed || quiet {
+            self.denial = None;
+        }
+        changed || quiet
+    }
+}
+
+fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+    judgement.reasons.iter().map(|reason| reason.code).collect()
+}

@@ -1,0 +1,63 @@
+//! The same certificate comes a million times: it is parsed once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::pipeline::certificate;
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::record::Cell;
+
+/// How many bytes of distinct certificate rows are remembered. A server presents a handful of certificates of about
+/// 500 bytes; a log that holds more is read all the same, only slower.
+pub const MAX_KNOWN_BYTES: usize = 1 << 20;
+
+/// Certificates seen so far, by the bytes of their row (forms B and C) or by their thumbprint (form A).
+#[derive(Debug, Default)]
+pub struct KnownCertificates {
+    rows: HashMap<Box<[u8]>, Arc<Certificate>, FixedState>,
+    blocks: HashMap<Thumbprint, Arc<Certificate>, FixedState>,
+    bytes: usize,
+}
+
+impl KnownCertificates {
+    /// The certificate of a one-row block.
+    pub fn row(&mut self, context: &[u8], data: Cell<'_>) -> Arc<Certificate> {
+        if let Some(known) = self.rows.get(data.raw()) {
+            return Arc::clone(known);
+        }
+        let certificate = Arc::new(certificate::parse_row(context, &data.bytes()));
+        self.make_room(data.raw().len());
+        self.rows
+            .insert(data.raw().into(), Arc::clone(&certificate));
+        certificate
+    }
+
+    /// The certificate of a block of several rows. A block that was cut short is filled up from a whole one with the
+    /// same thumbprint.
+    pub fn block(&mut self, found: Certificate) -> Arc<Certificate> {
+        let Some(thumbprint) = found.thumbprint else {
+            return Arc::new(found);
+        };
+        if let Some(known) = self.blocks.get(&thumbprint)
+            && (**known == found || found.is_cut_short())
+        {
+            return Arc::clone(known);
+        }
+        self.make_room(found.weight());
+        let certificate = Arc::new(found);
+        self.blocks.insert(thumbprint, Arc::clone(&certificate));
+        certificate
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.bytes + bytes > MAX_KNOWN_BYTES {
+            self.rows.clear();
+            self.blocks.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+    }
+}

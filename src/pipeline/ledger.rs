@@ -1,0 +1,348 @@
+//! Observations → what each server presented on each connector, and when.
+//!
+//! The ledger is plain data and knows no order of arrival: logs of several directories are read one after the other, so
+//! every entry keeps its first and last time, and what is "current" follows from the times.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::reply::EnhancedCode;
+use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::session::Fact;
+use crate::pipeline::session::Handshake;
+use crate::pipeline::session::Observation;
+use crate::pipeline::session::Place;
+use crate::pipeline::session::Presentation;
+use crate::pipeline::session::Refused;
+use crate::pipeline::tls::Protocol;
+
+/// How many connectors are kept, over all servers; sessions of further ones are counted under [`FOLDED`].
+pub const MAX_CONNECTORS: usize = 2048;
+/// How many certificates are kept for one connector of one server; the one not seen for longest goes first.
+pub const MAX_CERTIFICATES: usize = 64;
+/// How many addresses are kept for one connector of one server; the one not seen for longest goes first.
+pub const MAX_ADDRESSES: usize = 64;
+/// How many distinct reply texts are kept for one connector of one server; the rest is folded by class and code.
+pub const MAX_REPLIES: usize = 64;
+/// How many distinct TLS error words are kept for one connector of one server.
+pub const MAX_TLS_ERRORS: usize = 32;
+
+/// Stands for a connector name, text or word beyond its limit.
+pub const FOLDED: &str = "(others)";
+
+/// Everything observed, by server and connector.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    connectors: BTreeMap<Place, ConnectorLedger>,
+}
+
+/// A count of sessions with the times of the first and the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Span {
+    /// How many.
+    pub count: u64,
+    /// Time of the first.
+    pub first_seen: Timestamp,
+    /// Time of the last.
+    pub last_seen: Timestamp,
+}
+
+impl Span {
+    fn at(time: Timestamp) -> Self {
+        Self {
+            count: 1,
+            first_seen: time,
+            last_seen: time,
+        }
+    }
+
+    fn add(&mut self, time: Timestamp) {
+        self.count += 1;
+        self.touch(time);
+    }
+
+    fn touch(&mut self, time: Timestamp) {
+        self.first_seen = self.first_seen.min(time);
+        self.last_seen = self.last_seen.max(time);
+    }
+}
+
+/// What one connector of one server showed.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectorLedger {
+    /// Distinct session ids.
+    pub sessions: Option<Span>,
+    /// Certificates offered, by handshake, in no particular order.
+    pub presented: Vec<Presented>,
+    /// How often the certificate offered after `STARTTLS` was another than the one before.
+    pub certificate_changes: u64,
+    /// Sessions secured without a client certificate.
+    pub without_certificate: Option<Span>,
+    /// Time of the last of them whose peer was Exchange Online.
+    pub last_without_certificate_online: Option<Timestamp>,
+    /// Addresses that Exchange Online named, with the number of sessions.
+    pub egress: Vec<(IpAddr, Span)>,
+    /// Refusals, 4xx and 5xx.
+    pub refusals: Vec<Refusal>,
+    /// Refusals by class, whatever became of their texts.
+    pub refusals_by_class: BTreeMap<ReplyClass, u64>,
+    /// Sessions by TLS protocol.
+    pub tls: BTreeMap<Protocol, u64>,
+    /// Failed TLS negotiations by Exchange's word for the cause.
+    pub tls_failures: BTreeMap<String, u64>,
+    /// Sessions whose banner was masked by a firewall.
+    pub masked_banners: Option<Span>,
+}
+
+/// A certificate that was offered.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The certificate, as completely as it was ever logged.
+    pub certificate: Arc<Certificate>,
+    /// In which handshake; `None`: the command was not seen.
+    pub handshake: Option<Handshake>,
+    /// Whether it was ever offered to Exchange Online.
+    pub exchange_online: bool,
+    /// Sessions that offered it.
+    pub span: Span,
+}
+
+/// Refusals that read the same.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What they mean for the connector.
+    pub class: ReplyClass,
+    /// Basic reply code.
+    pub code: u16,
+    /// Enhanced status code.
+    pub enhanced: Option<EnhancedCode>,
+    /// Text without addresses and ids.
+    pub text: Box<str>,
+    /// How many, and when.
+    pub span: Span,
+}
+
+impl Ledger {
+    /// Enters one observation.
+    pub fn enter(&mut self, observation: &Observation<'_>) {
+        let place = Place {
+            server: Arc::clone(observation.server),
+            connector: Arc::clone(observation.connector),
+        };
+        let full = self.connectors.len() >= MAX_CONNECTORS;
+        let entry = if full && !self.connectors.contains_key(&place) {
+            let folded = Place {
+                server: place.server,
+                connector: Arc::from(FOLDED),
+            };
+            self.connectors.entry(folded).or_default()
+        } else {
+            self.connectors.entry(place).or_default()
+        };
+        entry.enter(observation);
+    }
+
+    /// All connectors, ordered by server and connector.
+    pub fn connectors(&self) -> impl Iterator<Item = (&Place, &ConnectorLedger)> {
+        self.connectors.iter()
+    }
+
+    /// One connector of one server.
+    pub fn connector(&self, place: &Place) -> Option<&ConnectorLedger> {
+        self.connectors.get(place)
+    }
+}
+
+impl ConnectorLedger {
+    fn enter(&mut self, observation: &Observation<'_>) {
+        let time = observation.time;
+        match &observation.fact {
+            Fact::Started => count(&mut self.sessions, time),
+            Fact::Offered {
+                certificate,
+                handshake,
+            } => self.offered(certificate, *handshake, observation),
+            Fact::Secured {
+                protocol,
+                presented,
+            } => {
+                *self.tls.entry(protocol.clone()).or_default() += 1;
+                if *presented == Some(Presentation::NoCertificate) {
+                    count(&mut self.without_certificate, time);
+                    if observation.exchange_online {
+                        let last = &mut self.last_without_certificate_online;
+                        *last = (*last).max(Some(time));
+                    }
+                }
+            }
+            Fact::TlsFailed { error } => self.tls_failed(error),
+            Fact::Egress { address, first } => self.egress(*address, *first, time),
+            Fact::BannerMasked => count(&mut self.masked_banners, time),
+            Fact::Refused(refused) => self.refused(refused, time),
+            Fact::Relayed => {}
+        }
+        if let Some(sessions) = &mut self.sessions {
+            sessions.touch(time);
+        }
+    }
+
+    /// The certificate offered last in the given handshake.
+    pub fn current(&self, handshake: Option<Handshake>) -> Option<&Presented> {
+        self.presented
+            .iter()
+            .filter(|presented| presented.handshake == handshake)
+            .max_by_key(|presented| presented.span.last_seen)
+    }
+
+    /// What the newest `STARTTLS` session with Exchange Online presented, and when.
+    pub fn last_presentation(&self) -> Option<(Presentation, Timestamp)> {
+        let offered = self
+            .current(Some(Handshake::StartTls))
+            .filter(|presented| presented.exchange_online)
+            .map(|presented| {
+                let certificate = Arc::clone(&presented.certificate);
+                (Presentation::Certificate(certificate), presented.span.last_seen)
+            });
+        let without = self
+            .last_without_certificate_online
+            .map(|time| (Presentation::NoCertificate, time));
+        offered.into_iter().chain(without).max_by_key(|(_, time)| *time)
+    }
+
+    /// The address that Exchange Online named last.
+    pub fn current_egress(&self) -> Option<IpAddr> {
+        let (address, _) = self.egress.iter().max_by_key(|(_, span)| span.last_seen)?;
+        Some(*address)
+    }
+
+    fn offered(
+        &mut self,
+        certificate: &Arc<Certificate>,
+        handshake: Option<Handshake>,
+        observation: &Observation<'_>,
+    ) {
+        let time = observation.time;
+        if handshake == Some(Handshake::StartTls) {
+            self.count_change(certificate.thumbprint, time);
+        }
+        let known = self.presented.iter_mut().find(|presented| {
+            presented.handshake == handshake && is_same(&presented.certificate, certificate)
+        });
+        if let Some(presented) = known {
+            presented.span.add(time);
+            presented.exchange_online |= observation.exchange_online;
+            if presented.certificate.is_cut_short() && !certificate.is_cut_short() {
+                presented.certificate = Arc::clone(certificate);
+            }
+            return;
+        }
+        drop_oldest(&mut self.presented, MAX_CERTIFICATES, |presented| {
+            presented.span.last_seen
+        });
+        self.presented.push(Presented {
+            certificate: Arc::clone(certificate),
+            handshake,
+            exchange_online: observation.exchange_online,
+            span: Span::at(time),
+        });
+    }
+
+    /// A change is one only against what was offered before it, so rows that come late from another file are none.
+    fn count_change(&mut self, thumbprint: Option<Thumbprint>, time: Timestamp) {
+        if let Some(current) = self.current(Some(Handshake::StartTls))
+            && current.certificate.thumbprint != thumbprint
+            && thumbprint.is_some()
+            && current.span.last_seen <= time
+        {
+            self.certificate_changes += 1;
+        }
+    }
+
+    fn tls_failed(&mut self, error: &str) {
+        let known = self.tls_failures.contains_key(error);
+        let key = if known || self.tls_failures.len() < MAX_TLS_ERRORS {
+            error
+        } else {
+            FOLDED
+        };
+        *self.tls_failures.entry(key.to_owned()).or_default() += 1;
+    }
+
+    fn egress(&mut self, address: IpAddr, first: bool, time: Timestamp) {
+        let known = self.egress.iter_mut().find(|(known, _)| *known == address);
+        match known {
+            Some((_, span)) if first => span.add(time),
+            Some((_, span)) => span.touch(time),
+            None => {
+                drop_oldest(&mut self.egress, MAX_ADDRESSES, |(_, span)| span.last_seen);
+                self.egress.push((address, Span::at(time)));
+            }
+        }
+    }
+
+    fn refused(&mut self, refused: &Refused<'_>, time: Timestamp) {
+        *self.refusals_by_class.entry(refused.class).or_default() += 1;
+        let fits = |known: &Refusal, text: &str| {
+            known.class == refused.class
+                && known.code == refused.code
+                && known.enhanced == refused.enhanced
+                && &*known.text == text
+        };
+        let full = self.refusals.len() >= MAX_REPLIES;
+        let known = self
+            .refusals
+            .iter()
+            .position(|known| fits(known, refused.text))
+            .or_else(|| {
+                let folded = |known: &Refusal| {
+                    known.class == refused.class
+                        && known.code == refused.code
+                        && &*known.text == FOLDED
+                };
+                self.refusals.iter().position(folded).filter(|_| full)
+            });
+        match known {
+            Some(index) => self.refusals[index].span.add(time),
+            None => self.refusals.push(Refusal {
+                class: refused.class,
+                code: refused.code,
+                enhanced: refused.enhanced.filter(|_| !full),
+                text: if full { FOLDED } else { refused.text }.into(),
+                span: Span::at(time),
+            }),
+        }
+    }
+}
+
+/// Certificates are the same when their thumbprints are; without one, only when all that is known is equal.
+fn is_same(known: &Arc<Certificate>, found: &Arc<Certificate>) -> bool {
+    Arc::ptr_eq(known, found)
+        || match (known.thumbprint, found.thumbprint) {
+            (Some(known), Some(found)) => known == found,
+            (None, None) => known == found,
+            _ => false,
+        }
+}
+
+fn count(span: &mut Option<Span>, time: Timestamp) {
+    match span {
+        Some(span) => span.add(time),
+        None => *span = Some(Span::at(time)),
+    }
+}
+
+/// Makes room for one more entry.
+fn drop_oldest<T>(entries: &mut Vec<T>, limit: usize, last_seen: impl Fn(&T) -> Timestamp) {
+    if entries.len() < limit {
+        return;
+    }
+    let oldest = (0..entries.len()).min_by_key(|&index| last_seen(&entries[index]));
+    if let Some(oldest) = oldest {
+        entries.swap_remove(oldest);
+    }
+}

@@ -1,0 +1,93 @@
+//! The state of everything at one moment, as plain data: what metrics, pages and JSON are made from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::pipeline::alert::Firing;
+use crate::pipeline::file::Refusal;
+use crate::pipeline::file::Tally;
+use crate::pipeline::ledger::ConnectorLedger;
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::session::Place;
+use crate::pipeline::outbox::ReceiverStatus;
+use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::verdict::Verdict;
+
+/// The whole state at one moment. It is never changed; a new one takes its place.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The moment.
+    pub at: Timestamp,
+    /// What was observed; shared, because it is large and changes seldom.
+    pub ledger: Arc<Ledger>,
+    /// The judged connectors, ordered by server and connector.
+    pub judged: Vec<Judged>,
+    /// What is expected, one entry per inbound connector of the configuration.
+    pub expected: Vec<ExpectedConnector>,
+    /// Alerts that are firing.
+    pub alerts: Vec<Firing>,
+    /// The receivers, in the order of the configuration.
+    pub receivers: Vec<ReceiverStatus>,
+}
+
+/// The confirmed verdict on one connector of one server.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Which connector.
+    pub place: Place,
+    /// The confirmed verdict.
+    pub verdict: Verdict,
+    /// The reasons that hold.
+    pub reasons: Vec<Reason>,
+}
+
+/// An inbound connector that some send connectors are expected to match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExpectedConnector {
+    /// Name or pattern of the send connector.
+    pub connector: String,
+    /// Name of the inbound connector.
+    pub inbound_connector: String,
+    /// `TlsSenderCertificateName`, empty when it is recognised by address only.
+    pub tls_sender_certificate_name: String,
+}
+
+/// How the reading of one source goes on one server.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// The path as configured.
+    pub source: String,
+    /// The server whose logs these are; empty as long as none was found.
+    pub server: Arc<str>,
+    /// Whether the last look at the directory and its files succeeded.
+    pub up: bool,
+    /// What is wrong, if it did not, in words for an operator.
+    pub trouble: Option<String>,
+    /// Directories that hold log files.
+    pub directories: usize,
+    /// Log files known.
+    pub files: usize,
+    /// Files that are not read, and why; bounded.
+    pub refused: Vec<(PathBuf, Refusal)>,
+    /// What was read.
+    pub tally: Tally,
+    /// Bytes there but not yet read.
+    pub lag_bytes: u64,
+    /// Time of the newest row.
+    pub last_row: Option<Timestamp>,
+    /// Rows dropped as already seen.
+    pub duplicate_rows: u64,
+    /// Jumps in sequence numbers.
+    pub sequence_gaps: u64,
+    /// Bytes of files that were deleted before they were read.
+    pub deleted_unread_bytes: u64,
+}
+
+impl Snapshot {
+    /// The ledger of every connector, ordered by server and connector.
+    pub fn connectors(&self) -> impl Iterator<Item = (&Place, &ConnectorLedger)> {
+        self.ledger.connectors()
+    }
+}
