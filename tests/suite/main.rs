@@ -1,2 +1,3 @@
 //! Suite.
-#[test] fn x() {}
+#[test]
+fn x() {}
