@@ -5,3 +5,4 @@ pub mod expectation;
 pub mod file;
 pub mod lines;
 pub mod record;
+pub mod verdict;

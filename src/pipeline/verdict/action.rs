@@ -1,0 +1,320 @@
+//! The next command, ready to paste into PowerShell.
+//!
+//! The first line is the command, every other line a comment with an alternative, so that pasting the whole text runs
+//! one thing only. Values are quoted; a name of a certificate gets in only if it is a valid DNS name.
+
+use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::expectation::InboundConnector;
+use crate::pipeline::verdict::Place;
+use crate::pipeline::verdict::finding::Finding;
+use crate::pipeline::verdict::names::domain_standing;
+use crate::pipeline::verdict::reason::ReasonCode;
+use crate::pipeline::verdict::shown::is_deceptive;
+
+const LIST_INBOUND: &str = "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,TlsSenderCertificateName,SenderIPAddresses,CloudServicesMailEnabled";
+const LIST_CERTIFICATES: &str = "Get-ExchangeCertificate | Sort-Object NotAfter | Format-List Thumbprint,Subject,Issuer,NotBefore,NotAfter,Services,Status";
+const WIZARD: &str =
+    "# Or run the Hybrid Configuration Wizard again: it takes longer and may undo manual changes.";
+
+/// What to do about a finding; empty when there is nothing to do.
+pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
+    let lines = match finding.code {
+        ReasonCode::BareDomain
+        | ReasonCode::MultiLabel
+        | ReasonCode::WildcardCertificate
+        | ReasonCode::WildcardCertificateBare
+        | ReasonCode::SubdomainNotCovered
+        | ReasonCode::IssuerChanged
+        | ReasonCode::NameMismatch
+        | ReasonCode::PartnerOnly => rename(finding, place),
+        ReasonCode::FellBackToIp if place.presented.is_some() => rename(finding, place),
+        ReasonCode::NoClientCertificate | ReasonCode::FellBackToIp => missing(place),
+        ReasonCode::Expired | ReasonCode::NotYetValid | ReasonCode::SelfSigned => replace(place),
+        ReasonCode::CertificateDomainNotAccepted => accept_domain(finding, place),
+        ReasonCode::NotCrossPremises => cross_premises(finding),
+        ReasonCode::NoEnabledConnector => enable(finding),
+        ReasonCode::ThumbprintNotPinned => present_pinned(place),
+        ReasonCode::IpChanged => add_address(finding),
+        ReasonCode::Ipv6Unsupported => leave_ipv6(finding, place),
+        ReasonCode::PresentedNotConfigured => configure(place),
+        ReasonCode::RejectedByExchangeOnline => relay_denied(),
+        ReasonCode::ValueUnreadable | ReasonCode::NothingExpected => vec![LIST_INBOUND.to_owned()],
+        ReasonCode::NoSessionSeen
+        | ReasonCode::NoEgressSeen
+        | ReasonCode::CertificateIncomplete => turn_logging_on(place),
+        ReasonCode::Exact
+        | ReasonCode::WildcardValue
+        | ReasonCode::WildcardBoth
+        | ReasonCode::X500
+        | ReasonCode::IpOnly
+        | ReasonCode::ParentDomainAccepted
+        | ReasonCode::Ambiguous
+        | ReasonCode::ThumbprintPinned
+        | ReasonCode::Ip
+        | ReasonCode::NoCommonName
+        | ReasonCode::NotChecked => Vec::new(),
+    };
+    lines.join("\n")
+}
+
+/// Make the inbound connector expect what is presented, or present what it expects.
+fn rename(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
+    let inbound = finding
+        .inbound
+        .filter(|_| finding.code != ReasonCode::PartnerOnly);
+    let name = suggested_name(finding, place);
+    match inbound.zip(name) {
+        Some((inbound, name)) => vec![
+            set_name(inbound, &name),
+            format!(
+                "# If the server should present another certificate: {}",
+                set_certificate(place, None)
+            ),
+            WIZARD.to_owned(),
+        ],
+        None => vec![
+            LIST_INBOUND.to_owned(),
+            format!(
+                "# If the server should present another certificate: {}",
+                set_certificate(place, None)
+            ),
+            WIZARD.to_owned(),
+        ],
+    }
+}
+
+/// The name of the certificate that an inbound connector should expect: the one that decided, or the first whose
+/// domain is accepted.
+fn suggested_name(finding: &Finding<'_>, place: &Place<'_>) -> Option<String> {
+    let presented = place.presented?;
+    let accepted = place.expectation.accepted_domains.as_deref();
+    let valid = presented.names.iter().filter(|name| is_dns_name(name));
+    let decided = valid.clone().find(|name| **name == finding.observed);
+    let usable = |standing: Option<ReasonCode>| {
+        valid
+            .clone()
+            .find(|name| domain_standing(name, accepted) == standing)
+    };
+    let name = decided
+        .or_else(|| usable(None))
+        .or_else(|| usable(Some(ReasonCode::ParentDomainAccepted)));
+    name.cloned()
+}
+
+fn missing(place: &Place<'_>) -> Vec<String> {
+    let connector = powershell_quote(place.connector);
+    vec![
+        format!(
+            "Get-SendConnector {connector} | Format-List TlsCertificateName,Fqdn,RequireTLS,TlsAuthLevel,TlsDomain,SmartHosts,SourceTransportServers"
+        ),
+        format!("# What the server has to present: {LIST_CERTIFICATES}"),
+        format!("# Choose one: {}", set_certificate(place, None)),
+        WIZARD.to_owned(),
+    ]
+}
+
+fn replace(place: &Place<'_>) -> Vec<String> {
+    vec![
+        LIST_CERTIFICATES.to_owned(),
+        format!("# Choose one: {}", set_certificate(place, None)),
+        WIZARD.to_owned(),
+    ]
+}
+
+fn accept_domain(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
+    let accepted = place.expectation.accepted_domains.as_deref();
+    let is_better = |name: &String| {
+        domain_standing(name, accepted) != Some(ReasonCode::CertificateDomainNotAccepted)
+    };
+    let name = suggested_name(finding, place).filter(is_better);
+    let list = "Get-AcceptedDomain | Format-Table DomainName,DomainType";
+    let add = "# Add the domain of the certificate to the tenant (Microsoft 365 admin center, Domains), or present a certificate with an accepted domain.";
+    match finding.inbound.zip(name) {
+        Some((inbound, name)) => vec![set_name(inbound, &name), add.to_owned()],
+        None => vec![list.to_owned(), add.to_owned()],
+    }
+}
+
+fn cross_premises(finding: &Finding<'_>) -> Vec<String> {
+    let set = finding.inbound.map(|inbound| {
+        let identity = powershell_quote(&inbound.name);
+        format!("Set-InboundConnector -Identity {identity} -CloudServicesMailEnabled $true")
+    });
+    set.into_iter().chain([WIZARD.to_owned()]).collect()
+}
+
+fn enable(finding: &Finding<'_>) -> Vec<String> {
+    let command = match finding.inbound {
+        Some(inbound) => {
+            let identity = powershell_quote(&inbound.name);
+            format!("Set-InboundConnector -Identity {identity} -Enabled $true")
+        }
+        None => LIST_INBOUND.to_owned(),
+    };
+    vec![command, WIZARD.to_owned()]
+}
+
+fn present_pinned(place: &Place<'_>) -> Vec<String> {
+    let pinned = place.expectation.thumbprints.first().copied();
+    vec![
+        set_certificate(place, pinned),
+        "# If the presented certificate is meant, pin its thumbprint in the configuration instead."
+            .to_owned(),
+    ]
+}
+
+fn add_address(finding: &Finding<'_>) -> Vec<String> {
+    let Some(inbound) = finding.inbound else {
+        return vec![LIST_INBOUND.to_owned()];
+    };
+    let identity = powershell_quote(&inbound.name);
+    let address = powershell_quote(&finding.observed);
+    vec![
+        format!("Set-InboundConnector -Identity {identity} -SenderIPAddresses @{{Add={address}}}"),
+        "# If this is not an address of yours, look at the firewall's address translation first."
+            .to_owned(),
+    ]
+}
+
+fn leave_ipv6(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
+    let by_certificate = finding.inbound.zip(suggested_name(finding, place));
+    let command = match by_certificate {
+        Some((inbound, name)) => set_name(inbound, &name),
+        None => LIST_INBOUND.to_owned(),
+    };
+    vec![
+        command,
+        "# Recognition by certificate works over IPv6, recognition by address does not; or send over IPv4.".to_owned(),
+    ]
+}
+
+fn configure(place: &Place<'_>) -> Vec<String> {
+    let connector = powershell_quote(place.connector);
+    let thumbprint = place.presented.and_then(|it| it.certificate.thumbprint);
+    let mut lines = vec![format!(
+        "Get-SendConnector {connector} | Format-List TlsCertificateName,Fqdn,SourceTransportServers"
+    )];
+    if thumbprint.is_some() {
+        let set = set_certificate(place, thumbprint);
+        lines.push(format!(
+            "# If the presented certificate is the right one: {set}"
+        ));
+    }
+    lines.push("# If the configured one is: Restart-Service MSExchangeTransport".to_owned());
+    lines
+}
+
+fn relay_denied() -> Vec<String> {
+    vec![
+        LIST_INBOUND.to_owned(),
+        "# And: Get-AcceptedDomain | Format-Table DomainName,DomainType".to_owned(),
+        WIZARD.to_owned(),
+    ]
+}
+
+fn turn_logging_on(place: &Place<'_>) -> Vec<String> {
+    let connector = powershell_quote(place.connector);
+    vec![
+        format!("Get-SendConnector {connector} | Format-List ProtocolLoggingLevel,Enabled,FrontendProxyEnabled"),
+        format!("# Turn the log on: Set-SendConnector {connector} -ProtocolLoggingLevel Verbose"),
+        "# Where it is: Get-TransportService | Format-List Name,SendProtocolLogPath; Get-FrontEndTransportService | Format-List Name,SendProtocolLogPath".to_owned(),
+    ]
+}
+
+fn set_name(inbound: &InboundConnector, name: &str) -> String {
+    let (identity, name) = (powershell_quote(&inbound.name), powershell_quote(name));
+    format!("Set-InboundConnector -Identity {identity} -TlsSenderCertificateName {name}")
+}
+
+fn set_certificate(place: &Place<'_>, thumbprint: Option<Thumbprint>) -> String {
+    let connector = powershell_quote(place.connector);
+    // PowerShell refuses the placeholder, so that a careless paste changes nothing.
+    let thumbprint = thumbprint.map_or("<thumbprint>".to_owned(), |it| it.to_string());
+    format!(
+        "$c = Get-ExchangeCertificate -Thumbprint {thumbprint}; Set-SendConnector {connector} -TlsCertificateName \"<I>$($c.Issuer)<S>$($c.Subject)\""
+    )
+}
+
+/// A PowerShell string literal of the text, without control and direction characters.
+///
+/// PowerShell ends a single-quoted string at any of `'`, `‘`, `’`, `‚` and `‛`, and takes a doubled one as itself.
+pub fn powershell_quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for character in text.chars().filter(|it| !is_deceptive(*it)) {
+        quoted.push(character);
+        if matches!(character, '\'' | '\u{2018}'..='\u{201B}') {
+            quoted.push(character);
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Whether the text is a DNS name of two labels or more, perhaps with a wildcard label in front.
+fn is_dns_name(text: &str) -> bool {
+    let host = text.strip_prefix("*.").unwrap_or(text);
+    let is_label = |label: &str| {
+        let inner = label
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || it == b'-');
+        inner && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && host.contains('.') && host.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_value_stays_one_string() {
+        let cases = [
+            ("Outbound to Office 365", "'Outbound to Office 365'"),
+            ("", "''"),
+            ("O'Brien", "'O''Brien'"),
+            ("'; Remove-Mailbox * #", "'''; Remove-Mailbox * #'"),
+            ("‘a’ ‚b‛", "'‘‘a’’ ‚‚b‛‛'"),
+            ("a\r\nStop-Computer\n", "'aStop-Computer'"),
+            ("$(calc) `n \"x\"", "'$(calc) `n \"x\"'"),
+            ("\u{202e}a\u{0}\u{2028}b", "'ab'"),
+        ];
+        for (text, quoted) in cases {
+            assert_eq!(powershell_quote(text), quoted);
+        }
+    }
+
+    #[test]
+    fn only_plain_host_names_are_dns_names() {
+        for name in [
+            "mail.contoso.com",
+            "*.contoso.com",
+            "xn--bcher-kva.example",
+            "1.2",
+        ] {
+            assert!(is_dns_name(name), "{name}");
+        }
+        let long = format!("{}.com", "a".repeat(64));
+        let hostile = [
+            "",
+            "localhost",
+            "*",
+            "*.",
+            "a..b",
+            "-a.com",
+            "a-.com",
+            "mail.contoso.com'",
+            "a b.com",
+            "$(x).com",
+            "a.com;b",
+            "ü.com",
+            "*.*.com",
+            "mail.*.com",
+            "a_b.com",
+            &long,
+        ];
+        for name in hostile {
+            assert!(!is_dns_name(name), "{name}");
+        }
+    }
+}
