@@ -7,6 +7,7 @@
 pub mod findings;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -78,7 +79,12 @@ pub struct Alerts {
 
 impl Alerts {
     /// Brings the alerts of one connector in line with what is confirmed, and says what changed.
-    pub fn update(&mut self, place: &Place, confirmed: &[Confirmed], now: Timestamp) -> Vec<Notice> {
+    pub fn update(
+        &mut self,
+        place: &Place,
+        confirmed: &[Confirmed],
+        now: Timestamp,
+    ) -> Vec<Notice> {
         let mut notices = self.end_all_but(place, confirmed, now);
         let mut by_name: BTreeMap<AlertName, Vec<&Confirmed>> = BTreeMap::new();
         for finding in confirmed {
@@ -188,5 +194,8 @@ fn key(name: AlertName, place: &Place) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -23,7 +23,6 @@ use crate::pipeline::expectation::Expectations;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::session::Place;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Outcome;
@@ -33,6 +32,7 @@ use crate::pipeline::record::Row;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::session::Fact;
 use crate::pipeline::session::Observation;
+use crate::pipeline::session::Place;
 use crate::pipeline::session::Refused;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
@@ -179,7 +179,11 @@ impl Engine {
 
     fn row(&mut self, stream: StreamId, row: &Row<'_>, now: Timestamp) {
         let Self { reading, judging } = self;
-        reading.first_millis = Some(reading.first_millis.map_or(row.millis, |first| first.min(row.millis)));
+        reading.first_millis = Some(
+            reading
+                .first_millis
+                .map_or(row.millis, |first| first.min(row.millis)),
+        );
         reading.last_millis = reading.last_millis.max(Some(row.millis));
         let ledger = &mut reading.ledger;
         reading.sessions.row(stream, row, &mut |observation| {
@@ -219,13 +223,18 @@ impl Judging {
             expectation,
             now,
         };
-        let watched = self.watched.entry(place.clone()).or_insert_with(Watched::new);
+        let watched = self
+            .watched
+            .entry(place.clone())
+            .or_insert_with(Watched::new);
         if !watched.streams.contains(&stream) {
             watched.streams.push(stream);
         }
         watched.enter(observation, bench);
         if now.duration_since(observation.time) <= NEWS_AGE {
-            let notices = self.alerts.update(&place, &watched.findings.confirmed(), now);
+            let notices = self
+                .alerts
+                .update(&place, &watched.findings.confirmed(), now);
             self.send(notices, now);
         }
     }
@@ -236,7 +245,11 @@ impl Judging {
             let Some(expectation) = self.expectations.for_connector(&place.connector) else {
                 continue;
             };
-            if watched.streams.iter().any(|stream| self.behind.contains(stream)) {
+            if watched
+                .streams
+                .iter()
+                .any(|stream| self.behind.contains(stream))
+            {
                 continue;
             }
             watched.findings.reconsider(Bench {
@@ -244,7 +257,10 @@ impl Judging {
                 expectation,
                 now,
             });
-            notices.extend(self.alerts.update(place, &watched.findings.confirmed(), now));
+            notices.extend(
+                self.alerts
+                    .update(place, &watched.findings.confirmed(), now),
+            );
         }
         self.send(notices, now);
     }
@@ -374,7 +390,9 @@ impl Fact<'_> {
             Fact::Secured { presented, .. } => presented.is_some(),
             Fact::Egress { .. } | Fact::Relayed => true,
             Fact::Refused(refused) => refused.class == ReplyClass::Attribution,
-            Fact::Started | Fact::Offered { .. } | Fact::TlsFailed { .. } | Fact::BannerMasked => false,
+            Fact::Started | Fact::Offered { .. } | Fact::TlsFailed { .. } | Fact::BannerMasked => {
+                false
+            }
         }
     }
 }
@@ -392,14 +410,17 @@ fn expected_connectors(expectations: &Expectations) -> Vec<ExpectedConnector> {
         .entries()
         .iter()
         .flat_map(|entry| {
-            entry.inbound_connectors.iter().map(|inbound| ExpectedConnector {
-                connector: entry.pattern.as_str().to_owned(),
-                inbound_connector: inbound.name.clone(),
-                tls_sender_certificate_name: inbound
-                    .tls_sender_certificate_name
-                    .clone()
-                    .unwrap_or_default(),
-            })
+            entry
+                .inbound_connectors
+                .iter()
+                .map(|inbound| ExpectedConnector {
+                    connector: entry.pattern.as_str().to_owned(),
+                    inbound_connector: inbound.name.clone(),
+                    tls_sender_certificate_name: inbound
+                        .tls_sender_certificate_name
+                        .clone()
+                        .unwrap_or_default(),
+                })
         })
         .collect()
 }

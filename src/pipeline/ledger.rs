@@ -171,7 +171,7 @@ impl ConnectorLedger {
                 protocol,
                 presented,
             } => {
-                *self.tls.entry(protocol.clone()).or_default() += 1;
+                *self.tls.entry(*protocol).or_default() += 1;
                 if *presented == Some(Presentation::NoCertificate) {
                     count(&mut self.without_certificate, time);
                     if observation.exchange_online {
@@ -206,12 +206,18 @@ impl ConnectorLedger {
             .filter(|presented| presented.exchange_online)
             .map(|presented| {
                 let certificate = Arc::clone(&presented.certificate);
-                (Presentation::Certificate(certificate), presented.span.last_seen)
+                (
+                    Presentation::Certificate(certificate),
+                    presented.span.last_seen,
+                )
             });
         let without = self
             .last_without_certificate_online
             .map(|time| (Presentation::NoCertificate, time));
-        offered.into_iter().chain(without).max_by_key(|(_, time)| *time)
+        offered
+            .into_iter()
+            .chain(without)
+            .max_by_key(|(_, time)| *time)
     }
 
     /// The address that Exchange Online named last.

@@ -202,7 +202,11 @@ impl Outbox {
 
     /// Puts a notice into the box of every receiver that wants its severity.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
-        let mut waiting: usize = self.mailboxes.iter().map(|mailbox| mailbox.waiting.len()).sum();
+        let mut waiting: usize = self
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.waiting.len())
+            .sum();
         for mailbox in &mut self.mailboxes {
             if !mailbox.receiver.severities.contains(&notice.severity) {
                 continue;
@@ -333,7 +337,11 @@ impl Mailbox {
         match outcome {
             Outcome::Delivered => self.delivered(number, now),
             Outcome::Refused => {
-                *self.status.failed.entry(FailureReason::ClientError).or_default() += 1;
+                *self
+                    .status
+                    .failed
+                    .entry(FailureReason::ClientError)
+                    .or_default() += 1;
                 self.status.given_up += 1;
                 self.waiting.remove(&number);
             }
@@ -347,7 +355,9 @@ impl Mailbox {
                 waiting.due = later(now, step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0)));
                 if let Some(after) = after {
                     // Up to a tenth more, never less: the receiver said when it will be ready.
-                    let pause = after.min(MAX_RETRY_AFTER).mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
+                    let pause = after
+                        .min(MAX_RETRY_AFTER)
+                        .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
                     waiting.due = later(now, pause);
                     self.paused_until = Some(waiting.due);
                 }

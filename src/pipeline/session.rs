@@ -215,17 +215,15 @@ impl Sessions {
         source.last_millis = source.last_millis.max(Some(row.millis));
         let known = self.live.get_mut(&key);
         let begins = known.is_none();
-        let session = match known {
-            Some(session) => session,
-            None => {
-                if self.live.len() >= MAX_LIVE_SESSIONS {
-                    self.evicted += make_room(&mut self.live);
-                }
-                let connector = connector_name(&mut self.connectors, row.connector);
-                self.live
-                    .entry(key)
-                    .or_insert_with(|| Session::new(connector, row))
+        let session = if let Some(session) = known {
+            session
+        } else {
+            if self.live.len() >= MAX_LIVE_SESSIONS {
+                self.evicted += make_room(&mut self.live);
             }
+            let connector = connector_name(&mut self.connectors, row.connector);
+            let session = Session::new(connector, row);
+            self.live.entry(key).or_insert(session)
         };
         if !begins {
             match session.order(row) {
@@ -471,11 +469,7 @@ impl Session {
         self.end_refusal(record::timestamp(self.last_millis), scene);
     }
 
-    fn information<F: FnMut(Observation<'_>)>(
-        &mut self,
-        row: &Row<'_>,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn information<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
         let context = row.context.bytes();
         match certificate::label(&context) {
             Label::OwnBlockStart => {
@@ -485,10 +479,10 @@ impl Session {
                     since: row.time(),
                 }));
             }
-            Label::OwnBlockRow => self.block_row(row, scene),
+            Label::BlockRow => self.block_row(row, scene),
             Label::OwnRow => {
                 self.end_block(scene);
-                let certificate = scene.certificates.row(&context, row.data);
+                let certificate = scene.certificates.row(row.data);
                 self.offer(certificate, row.time(), scene);
             }
             Label::TlsSucceeded => {
@@ -525,10 +519,8 @@ impl Session {
         let Some(open) = self.block.take() else {
             return;
         };
-        if let Some(certificate) = open.block.finish() {
-            let certificate = scene.certificates.block(certificate);
-            self.offer(certificate, open.since, scene);
-        }
+        let certificate = scene.certificates.block(open.block.finish());
+        self.offer(certificate, open.since, scene);
     }
 
     fn offer<F: FnMut(Observation<'_>)>(
@@ -754,11 +746,7 @@ fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
             && (domain.len() == parent.len()
                 || domain.as_bytes()[domain.len() - parent.len() - 1] == b'.')
     };
-    let tenant_default = [
-        "onmicrosoft.com",
-        "onmicrosoft.us",
-        "partner.onmschina.cn",
-    ];
+    let tenant_default = ["onmicrosoft.com", "onmicrosoft.us", "partner.onmschina.cn"];
     !domain.is_empty()
         && !tenant_default.into_iter().any(below)
         && !accepted_domains.iter().any(|parent| below(parent))

@@ -10,10 +10,10 @@ use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
 use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Ledger;
-use crate::pipeline::session::Place;
 use crate::pipeline::outbox::ReceiverStatus;
-use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::session::Place;
 use crate::pipeline::verdict::Verdict;
+use crate::pipeline::verdict::reason::Reason;
 
 /// The whole state at one moment. It is never changed; a new one takes its place.
 #[derive(Clone, Debug)]

@@ -20,16 +20,14 @@ mod names;
 pub mod reason;
 mod recognition;
 mod shown;
-mod standin;
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::pipeline::certificate::Certificate;
 use crate::pipeline::expectation::Expectation;
+use crate::pipeline::session::Presentation;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::Presented;
 use crate::pipeline::verdict::reason::{Reason, ReasonCode, Severity};
@@ -40,13 +38,14 @@ pub use crate::pipeline::verdict::conditions::LOGGED_DATE_MARGIN;
 pub use crate::pipeline::verdict::shown::MAX_SHOWN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Verdict {
     /// Exchange Online recognises it.
     Match,
     /// It may, but Microsoft does not promise it.
     Fragile,
     /// There is not enough to tell.
+    #[default]
     Unknown,
     /// It does not.
     Mismatch,
@@ -67,15 +66,6 @@ impl Verdict {
     }
 }
 
-/// What a server offered as client certificate in STARTTLS.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Presentation {
-    /// This certificate.
-    Certificate(Arc<Certificate>),
-    /// STARTTLS and a TLS session, but no certificate.
-    NoCertificate,
-}
-
 /// What was observed of one server on one send connector.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
@@ -88,8 +78,8 @@ pub struct Evidence<'a> {
     pub rejected: Option<&'a str>,
 }
 
-/// A verdict and why.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A verdict and why; the default is that nothing is known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Judgement {
     /// The worst verdict of the reasons.
     pub verdict: Verdict,

@@ -1,3 +1,4 @@
-//! Suite.
-#[test]
-fn x() {}
+//! The tests that go across rooms, in one binary so that it is linked once.
+
+mod cases;
+mod tidy;

@@ -16,13 +16,13 @@ use crate::pipeline::expectation::Expectation;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::verdict;
-use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::Evidence;
 use crate::pipeline::verdict::Judgement;
+use crate::pipeline::verdict::Verdict;
+use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
 use crate::pipeline::verdict::reason::ReasonCode;
 use crate::pipeline::verdict::reason::Resolve;
-use crate::pipeline::verdict::Verdict;
 
 /// Sessions that confirm a finding, and sessions without it that end it.
 pub const CONFIRMING_SESSIONS: u32 = 2;
@@ -136,13 +136,7 @@ impl Findings {
     }
 
     /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
-    pub fn denied(
-        &mut self,
-        reply: String,
-        session: SessionId,
-        time: Timestamp,
-        now: Timestamp,
-    ) {
+    pub fn denied(&mut self, reply: String, session: SessionId, time: Timestamp, now: Timestamp) {
         let presented = self.presented();
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
@@ -192,14 +186,14 @@ impl Findings {
             .retain(|code, _| after.contains(code) || !before.contains(code));
         for reason in self.outcome.reasons.clone() {
             if !before.contains(&reason.code) {
-                self.establish(reason, bench.now);
+                self.establish(&reason, bench.now);
             } else if let Some(state) = self.states.get_mut(&reason.code) {
                 state.reason = reason;
             }
         }
         for state in self.states.values_mut() {
-            let alone = state.missed == 0
-                && bench.now.duration_since(state.arrived) >= LONE_SESSION;
+            let alone =
+                state.missed == 0 && bench.now.duration_since(state.arrived) >= LONE_SESSION;
             state.confirmed |= alone;
         }
         self.settle();
@@ -232,14 +226,22 @@ impl Findings {
 
     /// The confirmed verdict.
     pub fn verdict(&self) -> Verdict {
-        let worst = self.confirmed().iter().map(|found| found.reason.verdict()).max();
-        worst.map_or(self.settled, |worst| worst.max(self.settled))
+        let worst = self
+            .confirmed()
+            .iter()
+            .map(|found| found.reason.verdict())
+            .max();
+        worst.unwrap_or(self.settled)
     }
 
     /// The reasons that hold: confirmed ones, and those of the newest session that only inform.
     pub fn reasons(&self) -> Vec<Reason> {
         let confirmed = self.confirmed().into_iter().map(|found| found.reason);
-        let informing = self.outcome.reasons.iter().filter(|reason| reason.alert().is_none());
+        let informing = self
+            .outcome
+            .reasons
+            .iter()
+            .filter(|reason| reason.alert().is_none());
         let mut reasons: Vec<Reason> = confirmed.chain(informing.cloned()).collect();
         reasons.sort_by_key(|reason| (std::cmp::Reverse(reason.severity), reason.code));
         reasons
@@ -304,7 +306,7 @@ impl Findings {
     }
 
     /// A reason that needs no further session.
-    fn establish(&mut self, reason: Reason, now: Timestamp) {
+    fn establish(&mut self, reason: &Reason, now: Timestamp) {
         let since = match &self.denial {
             Some(denial) if reason.code.row().resolve == Resolve::Relay => denial.since,
             _ => now,
@@ -322,7 +324,11 @@ impl Findings {
 
     /// A verdict without anything to confirm holds at once; a bad one waits for its reasons.
     fn settle(&mut self) {
-        let alarming = self.outcome.reasons.iter().any(|reason| reason.alert().is_some());
+        let alarming = self
+            .outcome
+            .reasons
+            .iter()
+            .any(|reason| reason.alert().is_some());
         if !alarming {
             self.settled = self.outcome.verdict;
         }

@@ -24,11 +24,11 @@ pub struct KnownCertificates {
 
 impl KnownCertificates {
     /// The certificate of a one-row block.
-    pub fn row(&mut self, context: &[u8], data: Cell<'_>) -> Arc<Certificate> {
+    pub fn row(&mut self, data: Cell<'_>) -> Arc<Certificate> {
         if let Some(known) = self.rows.get(data.raw()) {
             return Arc::clone(known);
         }
-        let certificate = Arc::new(certificate::parse_row(context, &data.bytes()));
+        let certificate = Arc::new(certificate::parse_row(&data.bytes()));
         self.make_room(data.raw().len());
         self.rows
             .insert(data.raw().into(), Arc::clone(&certificate));

@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::pipeline::certificate::dn::issuer_subject;
 use crate::pipeline::certificate::{Certificate, ValiditySource};
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::{Presented, same_dn};
 use crate::pipeline::verdict::reason::ReasonCode;
-use crate::pipeline::verdict::standin::{StandIn as _, issuer_subject};
 
 /// How far a logged date may be off: Exchange writes local time and marks it as UTC, and local time is at most 14 h
 /// ahead of UTC.

@@ -4,9 +4,9 @@
 //! `TlsSenderCertificateName`. Where Microsoft does not say whether a pair fits, the result is `fragile`.
 
 use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::dn::{DistinguishedName, issuer_subject};
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::ReasonCode;
-use crate::pipeline::verdict::standin::{DistinguishedName, StandIn as _, issuer_subject};
 
 /// What a certificate offers to be compared.
 pub(super) struct Presented<'a> {

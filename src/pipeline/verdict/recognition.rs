@@ -5,12 +5,12 @@
 
 use std::net::IpAddr;
 
+use crate::pipeline::certificate::dn::issuer_subject;
 use crate::pipeline::expectation::{ConnectorType, Expectation, InboundConnector};
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::{Comparison, Presented, compare, domain_standing};
 use crate::pipeline::verdict::reason::ReasonCode;
-use crate::pipeline::verdict::standin::issuer_subject;
 
 /// So many names of a certificate are shown; the others are counted.
 const SHOWN_NAMES: usize = 10;

@@ -1,0 +1,506 @@
+//! What a server answers: banner, EHLO answer, refusals.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use memchr::memmem;
+
+/// The longest refusal text that is kept, in characters.
+pub const MAX_TEXT_CHARS: usize = 200;
+/// The longest host name that is looked at, in bytes (RFC 1035).
+const MAX_HOST_BYTES: usize = 255;
+
+/// Names under which Exchange Online answers: worldwide, China (21Vianet), US government, and the newer `mx.microsoft`.
+const EXCHANGE_ONLINE: [&str; 4] = [
+    "mail.protection.outlook.com",
+    "mail.protection.partner.outlook.cn",
+    "mail.protection.office365.us",
+    "mx.microsoft",
+];
+
+/// One line of a reply (RFC 5321, section 4.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reply<'a> {
+    /// Basic reply code.
+    pub code: u16,
+    /// Whether more lines of the same reply follow (`250-`).
+    pub more: bool,
+    /// Enhanced status code (RFC 3463).
+    pub enhanced: Option<EnhancedCode>,
+    /// The text behind the codes, without a bracketed server name at its end.
+    pub text: &'a [u8],
+}
+
+/// An enhanced status code: class, subject, detail.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EnhancedCode(pub u8, pub u16, pub u16);
+
+impl fmt::Display for EnhancedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What a refusal means for the connector; the gravest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum ReplyClass {
+    /// No inbound connector matched.
+    Attribution,
+    /// TLS is missing, too old, or the certificate failed validation.
+    Tls,
+    /// The connector, tenant or address is blocked or limited.
+    Blocked,
+    /// The server's version is throttled or blocked.
+    Version,
+    /// An ordinary delivery failure.
+    Other,
+}
+
+impl ReplyClass {
+    /// Every class.
+    pub const ALL: [Self; 5] = [
+        Self::Attribution,
+        Self::Tls,
+        Self::Blocked,
+        Self::Version,
+        Self::Other,
+    ];
+
+    /// The word in JSON and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attribution => "attribution",
+            Self::Tls => "tls",
+            Self::Blocked => "blocked",
+            Self::Version => "version",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// The code of a reply line, and whether more lines follow. Looks at four bytes.
+    pub fn code(data: &[u8]) -> Option<(u16, bool)> {
+        let (&[hundreds @ b'2'..=b'5', tens, ones], rest) = data.split_first_chunk()? else {
+            return None;
+        };
+        if !tens.is_ascii_digit() || !ones.is_ascii_digit() {
+            return None;
+        }
+        let more = match rest.first() {
+            None | Some(b' ') => false,
+            Some(b'-') => true,
+            Some(_) => return None,
+        };
+        let digit = |byte: u8| u16::from(byte - b'0');
+        Some((digit(hundreds) * 100 + digit(tens) * 10 + digit(ones), more))
+    }
+
+    /// Takes a reply line apart.
+    pub fn parse(data: &'a [u8]) -> Option<Self> {
+        let (code, more) = Self::code(data)?;
+        let rest = data.get(4..).unwrap_or_default().trim_ascii_start();
+        let (enhanced, text) = match enhanced_code(rest) {
+            Some((enhanced, text)) => (Some(enhanced), text),
+            None => (None, rest),
+        };
+        Some(Self {
+            code,
+            more,
+            enhanced,
+            text: without_bracket(text),
+        })
+    }
+}
+
+/// Takes `5.7.64` and what follows it.
+fn enhanced_code(text: &[u8]) -> Option<(EnhancedCode, &[u8])> {
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_digit() && *byte != b'.')
+        .unwrap_or(text.len());
+    let mut parts = text[..end].split(|&byte| byte == b'.');
+    let mut number = |longest: usize| -> Option<u16> {
+        let digits = parts.next()?;
+        (1..=longest)
+            .contains(&digits.len())
+            .then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+    };
+    let code = EnhancedCode(u8::try_from(number(1)?).ok()?, number(3)?, number(3)?);
+    let ends = parts.next().is_none() && matches!(text.get(end), None | Some(b' '));
+    ends.then(|| (code, text[end..].trim_ascii_start()))
+}
+
+/// Cuts ` [server]` or ` [server time session]` off the end.
+fn without_bracket(text: &[u8]) -> &[u8] {
+    let trimmed = text.trim_ascii_end();
+    if trimmed.last() != Some(&b']') {
+        return trimmed;
+    }
+    match memchr::memrchr(b'[', trimmed) {
+        Some(open) => trimmed[..open].trim_ascii_end(),
+        None => trimmed,
+    }
+}
+
+/// What a refusal means, by its enhanced code and the attribution tag that Exchange Online appends.
+pub fn classify(reply: &Reply<'_>) -> ReplyClass {
+    if has_attribution_tag(reply.text) {
+        return ReplyClass::Attribution;
+    }
+    match reply.enhanced {
+        Some(EnhancedCode(5, 7, 64 | 51 | 68) | EnhancedCode(4, 4, 62)) => ReplyClass::Attribution,
+        Some(EnhancedCode(4 | 5, 7, 230)) => ReplyClass::Version,
+        Some(EnhancedCode(5, 7, 3) | EnhancedCode(4, 7, 66 | 5)) => ReplyClass::Tls,
+        Some(EnhancedCode(4, 7, 0)) if has_word(reply.text, b"TLS") => ReplyClass::Tls,
+        Some(
+            EnhancedCode(5, 7, 711 | 705 | 708 | 750 | 511 | 606..=649)
+            | EnhancedCode(4, 7, 500 | 650),
+        ) => ReplyClass::Blocked,
+        _ => ReplyClass::Other,
+    }
+}
+
+/// `ATTR35`, `ATTR36`, or the same without R, as a word of its own.
+fn has_attribution_tag(text: &[u8]) -> bool {
+    text.split(|byte| !byte.is_ascii_alphanumeric())
+        .any(|word| matches!(word, b"ATTR35" | b"ATTR36" | b"ATT35" | b"ATT36"))
+}
+
+fn has_word(text: &[u8], wanted: &[u8]) -> bool {
+    text.split(|byte| !byte.is_ascii_alphanumeric())
+        .any(|word| word.eq_ignore_ascii_case(wanted))
+}
+
+/// The text of a refusal as it may be shown and grouped: no mail addresses, no ids, no control characters, at most
+/// [`MAX_TEXT_CHARS`] characters.
+pub fn fold_text(reply: &Reply<'_>) -> String {
+    let text = String::from_utf8_lossy(reply.text);
+    let mut folded = String::new();
+    for (index, word) in text
+        .split(is_blank)
+        .filter(|word| !word.is_empty())
+        .enumerate()
+    {
+        if index > 0 {
+            folded.push(' ');
+        }
+        push_masked(word, &mut folded);
+        if folded.len() > 8 * MAX_TEXT_CHARS {
+            break;
+        }
+    }
+    match folded.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &folded[..end]),
+        None => folded,
+    }
+}
+
+fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || is_invisible(letter)
+}
+
+/// Characters that turn or hide text: bidirectional controls, zero-width ones, the byte order mark.
+pub fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
+    )
+}
+
+/// Puts a placeholder in the place of an address or an id; the punctuation around it stays.
+fn push_masked(word: &str, folded: &mut String) {
+    let kept_around = |letter: char| "\"'()[]{},;:.!?".contains(letter);
+    let core = word.trim_matches(kept_around);
+    let start = word.len() - word.trim_start_matches(kept_around).len();
+    let mask = if core.contains('@') || core.contains("=40") || core.contains('＠') {
+        "<address>"
+    } else if is_id(core) {
+        "<id>"
+    } else {
+        folded.push_str(word);
+        return;
+    };
+    folded.push_str(&word[..start]);
+    folded.push_str(mask);
+    folded.push_str(&word[start + core.len()..]);
+}
+
+/// Long runs of digits or hex, GUIDs, IP addresses, and names with such a run in them: they name one message, one
+/// mailbox or one machine.
+fn is_id(word: &str) -> bool {
+    let core = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+    if core.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let long_number = core
+        .split(|letter: char| !letter.is_ascii_digit())
+        .any(|digits| digits.len() >= 8);
+    let long_hex = core
+        .split(|letter: char| !letter.is_ascii_hexdigit())
+        .any(|hex| hex.len() >= 8 && hex.bytes().any(|byte| byte.is_ascii_digit()));
+    long_number || long_hex
+}
+
+/// The host of a banner: `220 HOST …`.
+pub fn banner_host(data: &[u8]) -> Option<&str> {
+    host(data.strip_prefix(b"220")?.strip_prefix(b" ")?)
+}
+
+/// Whether a firewall has replaced the banner by asterisks (Cisco's SMTP inspection and its like).
+pub fn banner_is_masked(data: &[u8]) -> bool {
+    data.strip_prefix(b"220 ")
+        .is_some_and(|rest| rest.starts_with(b"****"))
+}
+
+/// The first line of an EHLO answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hello<'a> {
+    /// The name that the server gives itself.
+    pub host: &'a str,
+    /// The address from which it sees the client come.
+    pub client: Option<IpAddr>,
+}
+
+/// Reads `250-HOST Hello [203.0.113.7]`, or the same with all lines of the answer joined behind it.
+pub fn hello(data: &[u8]) -> Option<Hello<'_>> {
+    let rest = match data.strip_prefix(b"250")? {
+        [b' ' | b'-', rest @ ..] => rest.trim_ascii_start(),
+        _ => return None,
+    };
+    let host = host(rest)?;
+    let rest = rest[host.len()..].trim_ascii_start();
+    let greeting = rest.get(..5)?.eq_ignore_ascii_case(b"Hello");
+    let rest = rest[5..].trim_ascii_start();
+    greeting.then(|| Hello {
+        host,
+        client: bracketed_address(rest),
+    })
+}
+
+fn host(text: &[u8]) -> Option<&str> {
+    let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+    let host = std::str::from_utf8(&text[..end]).ok()?;
+    let sound = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    (sound && (1..=MAX_HOST_BYTES).contains(&host.len())).then_some(host)
+}
+
+fn bracketed_address(text: &[u8]) -> Option<IpAddr> {
+    let rest = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', rest)?;
+    let address = std::str::from_utf8(&rest[..end]).ok()?;
+    let plain = match address.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => &address[5..],
+        _ => address,
+    };
+    plain.parse().ok()
+}
+
+/// Whether the joined form of an EHLO answer offers STARTTLS.
+pub fn offers_starttls(data: &[u8]) -> bool {
+    memmem::find_iter(data, b"STARTTLS").next().is_some()
+}
+
+/// Whether a host name is one of Exchange Online's: equal to one of its names or below it.
+pub fn is_exchange_online(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    EXCHANGE_ONLINE.iter().any(|name| {
+        host.len().checked_sub(name.len()).is_some_and(|start| {
+            host.as_bytes()[start..].eq_ignore_ascii_case(name.as_bytes())
+                && (start == 0 || host.as_bytes()[start - 1] == b'.')
+        })
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn folded(line: &str) -> String {
+        fold_text(&Reply::parse(line.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_reply_comes_apart() {
+        let reply = Reply::parse(b"550 5.7.64 TenantAttribution; Relay Access Denied [AM0EUR02FT041.eop-EUR02.prod.protection.outlook.com 2026-01-01T00:00:00.000Z 08DE41A5B3C2D100]").unwrap();
+        assert_eq!((reply.code, reply.more), (550, false));
+        assert_eq!(reply.enhanced.unwrap().to_string(), "5.7.64");
+        assert_eq!(reply.text, b"TenantAttribution; Relay Access Denied");
+        let plain = Reply::parse(b"451-try later").unwrap();
+        assert_eq!((plain.code, plain.more, plain.enhanced), (451, true, None));
+        for no_reply in [&b"25"[..], b"2500 x", b"650 x", b"abc", b"250=x", b""] {
+            assert_eq!(Reply::parse(no_reply), None);
+        }
+    }
+
+    #[test]
+    fn classes_follow_the_codes() {
+        for (line, class) in [
+            (
+                "550 5.7.64 TenantAttribution; Relay Access Denied",
+                ReplyClass::Attribution,
+            ),
+            (
+                "550 5.7.51 TenantInboundAttribution",
+                ReplyClass::Attribution,
+            ),
+            ("550 5.7.68 x", ReplyClass::Attribution),
+            (
+                "451 4.4.62 Mail sent to the wrong Office 365 region. ATTR35",
+                ReplyClass::Attribution,
+            ),
+            (
+                "550 5.7.1 TenantAttribution ATTR36",
+                ReplyClass::Attribution,
+            ),
+            ("550 5.7.1 XATTR361", ReplyClass::Other),
+            (
+                "450 4.7.230 Connecting Exchange server version is out-of-date",
+                ReplyClass::Version,
+            ),
+            ("550 5.7.230 x", ReplyClass::Version),
+            (
+                "530 5.7.3 STARTTLS is required to send mail",
+                ReplyClass::Tls,
+            ),
+            ("421 4.7.0 TLS version too old", ReplyClass::Tls),
+            ("421 4.7.0 Too many atls", ReplyClass::Other),
+            (
+                "421 4.7.66 TLS 1.0 and 1.1 are not supported",
+                ReplyClass::Tls,
+            ),
+            ("454 4.7.5 Certificate validation failure", ReplyClass::Tls),
+            (
+                "550 5.7.606 Access denied, banned sending IP",
+                ReplyClass::Blocked,
+            ),
+            ("550 5.7.649 x", ReplyClass::Blocked),
+            ("550 5.7.650 x", ReplyClass::Other),
+            ("550 5.7.605 x", ReplyClass::Other),
+            ("550 5.7.711 x", ReplyClass::Blocked),
+            ("451 4.7.500 Server busy", ReplyClass::Blocked),
+            ("451 4.7.650 x", ReplyClass::Blocked),
+            (
+                "550 5.1.10 RESOLVER.ADR.RecipientNotFound",
+                ReplyClass::Other,
+            ),
+            ("451 plain", ReplyClass::Other),
+        ] {
+            assert_eq!(
+                classify(&Reply::parse(line.as_bytes()).unwrap()),
+                class,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_and_ids_are_masked() {
+        for (line, text) in [
+            (
+                "550 5.1.1 <joe@contoso.com>: Recipient address rejected",
+                "<address>: Recipient address rejected",
+            ),
+            (
+                "550 5.1.1 User joe@contoso.com unknown.",
+                "User <address> unknown.",
+            ),
+            ("550 bounce+joe=40contoso.com refused", "<address> refused"),
+            ("550 jörg@müller.example refused", "<address> refused"),
+            ("451 4.7.0 id 0123456789ab, later", "id <id>, later"),
+            ("451 from 203.0.113.9 (203.0.113.10)", "from <id> (<id>)"),
+            (
+                "550 5.7.1 Service unavailable, Client host [2001:db8::1] blocked",
+                "Service unavailable, Client host [<id>] blocked",
+            ),
+            ("451 4.4.62 region. ATTR35", "region. ATTR35"),
+            ("550 a\u{202E}b\u{1b}[31mc", "a b [31mc"),
+        ] {
+            assert_eq!(folded(line), text, "{line}");
+        }
+        assert_eq!(
+            folded(&format!("550 {}", "long ".repeat(5000)))
+                .chars()
+                .count(),
+            MAX_TEXT_CHARS + 1
+        );
+    }
+
+    #[test]
+    fn the_ehlo_answer_names_the_address() {
+        let joined = b"250  AM0EUR02FT041.mail.protection.outlook.com Hello [203.0.113.7] SIZE 157286400 PIPELINING STARTTLS";
+        let hello_joined = hello(joined).unwrap();
+        assert!(is_exchange_online(hello_joined.host));
+        assert_eq!(hello_joined.client, "203.0.113.7".parse().ok());
+        assert!(offers_starttls(joined));
+        for (line, address) in [
+            (
+                "250-x.mx.microsoft Hello [2001:db8::7]",
+                Some("2001:db8::7"),
+            ),
+            (
+                "250-x.mx.microsoft Hello [IPv6:2001:db8::7]",
+                Some("2001:db8::7"),
+            ),
+            ("250 x.mx.microsoft Hello [no address]", None),
+            ("250-x.mx.microsoft Hello", None),
+        ] {
+            assert_eq!(
+                hello(line.as_bytes()).unwrap().client,
+                address.and_then(|text| text.parse().ok()),
+                "{line}"
+            );
+        }
+        assert_eq!(hello(b"250-SIZE 157286400"), None);
+        assert_eq!(hello(b"250 2.1.0 Sender OK"), None);
+    }
+
+    #[test]
+    fn exchange_online_is_known_by_whole_labels() {
+        for (host, online) in [
+            ("AM0EUR02FT041.mail.protection.outlook.com", true),
+            ("contoso-com.mail.protection.outlook.com.", true),
+            ("CONTOSO.MX.MICROSOFT", true),
+            ("x.mail.protection.partner.outlook.cn", true),
+            ("x.mail.protection.office365.us", true),
+            ("evilmail.protection.outlook.com", false),
+            ("mail.protection.outlook.com.evil.example", false),
+            ("notmx.microsoft", false),
+            ("outlook.com", false),
+        ] {
+            assert_eq!(is_exchange_online(host), online, "{host}");
+        }
+        assert_eq!(
+            banner_host(b"220 x.mx.microsoft Microsoft ESMTP MAIL Service ready"),
+            Some("x.mx.microsoft")
+        );
+        assert_eq!(banner_host(b"220-x"), None);
+        assert!(banner_is_masked(b"220 *********"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..300), code in 200..600u16) {
+            let line = [format!("{code} ").as_bytes(), &data].concat();
+            for data in [&data, &line] {
+                if let Some(reply) = Reply::parse(data) {
+                    prop_assert!(fold_text(&reply).chars().count() <= MAX_TEXT_CHARS + 1);
+                    let _ = classify(&reply);
+                }
+                let _ = (banner_host(data), hello(data));
+            }
+        }
+
+        #[test]
+        fn no_address_passes(user in "[a-z0-9._+-]{1,12}", domain in "[a-z]{1,8}\\.example", before in "[a-z <(\"']{0,6}") {
+            let text = folded(&format!("550 {before}{user}@{domain}> no"));
+            let domain_shown = text.contains(&domain);
+            prop_assert!(!domain_shown, "{}", text);
+        }
+    }
+}
