@@ -1,3 +1,7 @@
 //! skeleton
 
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod pipeline;
+pub mod render;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `certdrift` command.
+
+fn main() -> std::process::ExitCode {
+    certdrift::cli::main(std::env::args_os())
+}

@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod record;
 pub mod reply;
 pub mod session;
+pub mod shown;
 pub mod snapshot;
 pub mod tls;
 pub mod verdict;

@@ -103,14 +103,14 @@ impl Engine {
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
         let before = file.tally();
         file.feed(chunk, |row| self.row(stream, &row, now));
-        self.reading.count(before, file.tally());
+        self.reading.tally += file.tally() - before;
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
         let before = file.tally();
         let taken = file.take_unfinished(|row| self.row(stream, &row, now));
-        self.reading.count(before, file.tally());
+        self.reading.tally += file.tally() - before;
         taken
     }
 
@@ -190,17 +190,6 @@ impl Engine {
             Arc::make_mut(ledger).enter(&observation);
             judging.observe(stream, &observation, now);
         });
-    }
-}
-
-impl Reading {
-    fn count(&mut self, before: Tally, after: Tally) {
-        self.tally += Tally {
-            bytes: after.bytes - before.bytes,
-            rows: after.rows - before.rows,
-            malformed_rows: after.malformed_rows - before.malformed_rows,
-            lost_bytes: after.lost_bytes - before.lost_bytes,
-        };
     }
 }
 

@@ -47,6 +47,20 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+impl std::ops::Sub for Tally {
+    type Output = Self;
+
+    /// What was added since an earlier tally of the same file.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            bytes: self.bytes - earlier.bytes,
+            rows: self.rows - earlier.rows,
+            malformed_rows: self.malformed_rows - earlier.malformed_rows,
+            lost_bytes: self.lost_bytes - earlier.lost_bytes,
+        }
+    }
+}
+
 /// Why a file is not read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {

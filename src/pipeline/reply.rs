@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use memchr::memmem;
 
+use crate::pipeline::shown::is_deceptive;
+
 /// The longest refusal text that is kept, in characters.
 pub const MAX_TEXT_CHARS: usize = 200;
 /// The longest host name that is looked at, in bytes (RFC 1035).
@@ -197,15 +199,7 @@ pub fn fold_text(reply: &Reply<'_>) -> String {
 }
 
 fn is_blank(letter: char) -> bool {
-    letter.is_whitespace() || letter.is_control() || is_invisible(letter)
-}
-
-/// Characters that turn or hide text: bidirectional controls, zero-width ones, the byte order mark.
-pub fn is_invisible(letter: char) -> bool {
-    matches!(
-        letter,
-        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
-    )
+    letter.is_whitespace() || is_deceptive(letter)
 }
 
 /// Puts a placeholder in the place of an address or an id; the punctuation around it stays.

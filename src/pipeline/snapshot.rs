@@ -32,6 +32,30 @@ pub struct Snapshot {
     pub receivers: Vec<ReceiverStatus>,
 }
 
+/// Everything that a reader of the running daemon can see. It is never changed; a new one takes its place.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What the pipeline knows.
+    pub snapshot: Snapshot,
+    /// How the reading goes.
+    pub sources: Vec<SourceStatus>,
+    /// Whether every source has been read up to its end once, or is known to be unreadable.
+    pub ready: bool,
+    /// The configuration in force.
+    pub reload: ReloadStatus,
+    /// When the daemon started.
+    pub started_at: Timestamp,
+}
+
+/// What became of the last attempt to read the configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReloadStatus {
+    /// Whether it succeeded.
+    pub successful: bool,
+    /// When one last succeeded.
+    pub succeeded_at: Timestamp,
+}
+
 /// The confirmed verdict on one connector of one server.
 #[derive(Clone, Debug)]
 pub struct Judged {

@@ -19,7 +19,6 @@ mod message;
 mod names;
 pub mod reason;
 mod recognition;
-mod shown;
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
@@ -28,6 +27,7 @@ use jiff::Timestamp;
 
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::session::Presentation;
+use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::Presented;
 use crate::pipeline::verdict::reason::{Reason, ReasonCode, Severity};
@@ -35,7 +35,6 @@ use crate::pipeline::verdict::recognition::Offered;
 
 pub use crate::pipeline::verdict::action::powershell_quote;
 pub use crate::pipeline::verdict::conditions::LOGGED_DATE_MARGIN;
-pub use crate::pipeline::verdict::shown::MAX_SHOWN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -168,8 +167,8 @@ fn in_words(finding: &Finding<'_>, place: &Place<'_>) -> Reason {
     Reason {
         code,
         severity,
-        expected: shown::shown(&finding.expected),
-        observed: shown::shown(&finding.observed),
+        expected: shown(&finding.expected),
+        observed: shown(&finding.observed),
         message,
         action: action::of(finding, place),
     }

@@ -1,4 +1,11 @@
 //! The tests that go across rooms, in one binary so that it is linked once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
 mod cases;
+mod config;
 mod tidy;

@@ -142,7 +142,7 @@ impl Findings {
             reply: reply.clone(),
             since: time,
             last: time,
-            arrived: now,
+            arrived: time.min(now),
             session,
             sessions: 1,
             presented,
@@ -293,13 +293,13 @@ impl Findings {
                 since,
                 shown: 0,
                 missed: 0,
-                arrived: now,
+                arrived: time.min(now),
                 confirmed: at_once,
             });
             state.reason = reason;
             state.shown = state.shown.saturating_add(1);
             state.missed = 0;
-            state.arrived = now;
+            state.arrived = time.min(now);
             state.confirmed |= state.shown >= CONFIRMING_SESSIONS;
         }
         self.settle();

@@ -5,11 +5,11 @@
 
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::InboundConnector;
+use crate::pipeline::shown::is_deceptive;
 use crate::pipeline::verdict::Place;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::domain_standing;
 use crate::pipeline::verdict::reason::ReasonCode;
-use crate::pipeline::verdict::shown::is_deceptive;
 
 const LIST_INBOUND: &str = "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,TlsSenderCertificateName,SenderIPAddresses,CloudServicesMailEnabled";
 const LIST_CERTIFICATES: &str = "Get-ExchangeCertificate | Sort-Object NotAfter | Format-List Thumbprint,Subject,Issuer,NotBefore,NotAfter,Services,Status";

@@ -1,8 +1,8 @@
 //! What an operator reads: what is wrong with expected and observed side by side, then what it does to the mail.
 
+use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::reason::ReasonCode;
-use crate::pipeline::verdict::shown::shown;
 
 const NOT_RECOGNISED: &str = "Exchange Online no longer recognises the organisation: relayed mail bounces with 550 5.7.64, other mail silently arrives as anonymous.";
 const NOT_PROMISED: &str = "Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.";

@@ -4,7 +4,7 @@
 pub const MAX_SHOWN: usize = 300;
 
 /// The value without control and direction characters, cut at [`MAX_SHOWN`].
-pub(super) fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     let mut characters = value.chars().filter(|it| !is_deceptive(*it));
     let mut text: String = characters.by_ref().take(MAX_SHOWN).collect();
     if characters.next().is_some() {
@@ -15,11 +15,11 @@ pub(super) fn shown(value: &str) -> String {
 }
 
 /// Characters that break a line, steer a terminal, reorder text or cannot be seen.
-pub(super) fn is_deceptive(character: char) -> bool {
+pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}'
         )
 }
 

@@ -1,0 +1,31 @@
+//! `certdrift check-config`: what a configuration means.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::FAILED;
+use crate::cli::complain;
+use crate::cli::print;
+use crate::config;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration
+    #[arg(default_value = "/etc/certdrift/certdrift.yml")]
+    file: PathBuf,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    match config::load(&arguments.file) {
+        Ok(config) => {
+            print(&config::describe(&config));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The keys of the configuration: which there are, what each expects, and what somebody may have meant by another.
+
+use std::fmt;
+
+/// A key's full path, such as `connectors[0].expected.accepted_domains[1]`; the top level is the empty path.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// The key `name` of the mapping at this path.
+    pub(super) fn child(&self, name: &str) -> Self {
+        if self.0.is_empty() {
+            Self(name.to_owned())
+        } else {
+            Self(format!("{self}.{name}"))
+        }
+    }
+
+    /// The item at `index`, from 0, of the list at this path.
+    pub(super) fn item(&self, index: usize) -> Self {
+        Self(format!("{self}[{index}]"))
+    }
+
+    /// The path without indexes, as [`EXPECTED`] and [`NOT_YET`] spell it.
+    fn pattern(&self) -> String {
+        self.0.chars().filter(|c| !c.is_ascii_digit()).collect()
+    }
+
+    /// What is expected at this path.
+    pub(super) fn expected(&self) -> Option<&'static str> {
+        let pattern = self.pattern();
+        let found = EXPECTED.iter().find(|(key, _)| *key == pattern);
+        found.map(|(_, expected)| *expected)
+    }
+
+    /// Whether this key is known, but only to a later version.
+    pub(super) fn is_not_yet(&self) -> bool {
+        NOT_YET.contains(&self.pattern().as_str())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Every accepted key and what it expects, in the order of the documented file.
+///
+/// No key holds a digit, which is what lets [`Key::pattern`] drop indexes by their digits.
+const EXPECTED: [(&str, &str); 35] = [
+    ("", "`sources:`, `connectors:` and `receivers:`"),
+    (
+        "sources",
+        "a list of log directories, such as `- path: /srv/exchange/{server}/SmtpSend`",
+    ),
+    (
+        "sources[]",
+        "a log directory, such as `path: /srv/exchange/{server}/SmtpSend`",
+    ),
+    ("sources[].server", "the server's name, such as EX01"),
+    (
+        "sources[].path",
+        "a directory, such as /srv/exchange/EX01/SmtpSend or /srv/exchange/{server}/SmtpSend",
+    ),
+    (
+        "sources[].first_read",
+        "`all`, or a whole number followed by s, m, h or d, such as 24h",
+    ),
+    (
+        "connectors",
+        "a list of send connectors, each with `name` and `expected`",
+    ),
+    (
+        "connectors[]",
+        "a send connector with `name` and `expected`",
+    ),
+    (
+        "connectors[].name",
+        "a send connector's name as Get-SendConnector shows it; `*`, `?` and `[…]` are wildcards",
+    ),
+    (
+        "connectors[].expected",
+        "what the other side knows, first of all `inbound_connectors`",
+    ),
+    (
+        "connectors[].expected.inbound_connectors",
+        "at least one inbound connector of Exchange Online, such as `- name: Inbound from contoso` with its \
+         `tls_sender_certificate_name`; Get-InboundConnector shows both",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[]",
+        "an inbound connector with `name` and `tls_sender_certificate_name` or `sender_ip_addresses`",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].name",
+        "the inbound connector's name as Get-InboundConnector shows it",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].enabled",
+        "true or false",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].connector_type",
+        "OnPremises or Partner",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].tls_sender_certificate_name",
+        "a host name, `*.` and a domain, or `<I>issuer<S>subject`",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].sender_ip_addresses",
+        "a list of IPv4 addresses, such as [203.0.113.5, 203.0.113.16/28]",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].sender_ip_addresses[]",
+        "an IPv4 address such as 203.0.113.5 or a range from /24 to /32 such as 203.0.113.16/28",
+    ),
+    (
+        "connectors[].expected.inbound_connectors[].cloud_services_mail_enabled",
+        "true or false",
+    ),
+    (
+        "connectors[].expected.accepted_domains",
+        "a list of the tenant's accepted domains, such as [contoso.com]; without the key they count as unknown",
+    ),
+    (
+        "connectors[].expected.accepted_domains[]",
+        "a domain, such as contoso.com",
+    ),
+    (
+        "connectors[].expected.tls_certificate_name",
+        "TlsCertificateName of the send connector, `<I>issuer<S>subject`",
+    ),
+    (
+        "connectors[].expected.thumbprints",
+        "a list of SHA-1 thumbprints",
+    ),
+    (
+        "connectors[].expected.thumbprints[]",
+        "40 hexadecimal digits, as Get-ExchangeCertificate shows them",
+    ),
+    (
+        "connectors[].accept",
+        "a list of reason codes, such as [wildcard_certificate]",
+    ),
+    (
+        "connectors[].accept[]",
+        "one of bare_domain, multi_label, wildcard_certificate, wildcard_certificate_bare, \
+         certificate_domain_not_accepted, fell_back_to_ip, eku_no_server_auth",
+    ),
+    (
+        "receivers",
+        "a list of receivers, each with `name` and `webhook`",
+    ),
+    ("receivers[]", "a receiver with `name` and `webhook`"),
+    ("receivers[].name", "a name of your choice, such as oncall"),
+    (
+        "receivers[].severities",
+        "a list of critical, warning and information; without the key it is [critical, warning]",
+    ),
+    (
+        "receivers[].severities[]",
+        "critical, warning or information",
+    ),
+    (
+        "receivers[].webhook",
+        "`url_file` or `url`, and if messages are to be signed `secret_file`",
+    ),
+    (
+        "receivers[].webhook.url",
+        "an address that begins with https:// or http:// and names a host",
+    ),
+    (
+        "receivers[].webhook.url_file",
+        "a file that holds the address of the webhook",
+    ),
+    (
+        "receivers[].webhook.secret_file",
+        "a file that holds the signing secret",
+    ),
+];
+
+/// Keys that a later version will honour. They are refused, because a key that is accepted and ignored is a lie.
+/// Whoever implements one moves its line to [`EXPECTED`].
+const NOT_YET: [&str; 14] = [
+    "exports",
+    "inventory",
+    "alerts",
+    "connectors[].planned",
+    "connectors[].silent_after",
+    "receivers[].fallback",
+    "receivers[].template",
+    "receivers[].teams",
+    "receivers[].slack",
+    "receivers[].pagerduty",
+    "receivers[].alertmanager",
+    "receivers[].heartbeat",
+    "receivers[].webhook.template",
+    "receivers[].webhook.template_file",
+];
+
+/// The mapping in which `name` would have been a valid key.
+pub(super) fn home_of(name: &str) -> Option<&'static str> {
+    let keys = EXPECTED.iter().map(|(key, _)| *key).chain(NOT_YET);
+    keys.filter_map(|key| key.rsplit_once('.'))
+        .find_map(|(parent, last)| (last == name).then_some(parent))
+}
+
+/// The word of `valid` that is closest to what was typed, if any is close.
+///
+/// Close means: at most a third of the letters of the longer word are to be inserted, deleted, changed or swapped. Case,
+/// `_` and `-` do not count, so that `TlsSenderCertificateName`, copied from Exchange, finds its key.
+pub(super) fn nearest<'a>(typed: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let typed = folded(typed);
+    let distances = valid.iter().map(|word| {
+        let folded = folded(word);
+        let distance = strsim::damerau_levenshtein(&typed, &folded);
+        (distance, typed.len().max(folded.len()), *word)
+    });
+    distances
+        .filter(|(distance, length, _)| distance * 3 <= *length)
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, word)| word)
+}
+
+fn folded(word: &str) -> String {
+    word.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let valid = ["server", "path", "first_read"];
+        for (typed, expected) in [
+            ("fist_read", Some("first_read")),
+            ("FirstRead", Some("first_read")),
+            ("pahts", None),
+            ("paht", Some("path")),
+            ("servers", Some("server")),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, &valid), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn paths_are_spelled_as_an_admin_would() {
+        let key = Key::default().child("connectors").item(3).child("name");
+        assert_eq!(key.to_string(), "connectors[3].name");
+        assert_eq!(key.pattern(), "connectors[].name");
+        assert!(key.expected().is_some());
+    }
+
+    #[test]
+    fn the_two_tables_do_not_overlap() {
+        assert!(EXPECTED.iter().all(|(key, _)| !NOT_YET.contains(key)));
+    }
+
+    #[test]
+    fn every_key_is_documented_in_the_shipped_file() {
+        let documented = include_str!("../../config/certdrift.yml");
+        for (key, _) in EXPECTED {
+            let name = key.rsplit('.').next().unwrap_or_default();
+            if !name.ends_with("[]") {
+                assert!(
+                    documented.contains(&format!("{name}:")) || name.is_empty(),
+                    "{key}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
+//! whoever asks.
+
+mod reader;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::sync::watch as watch_channel;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::config::ReceiverConfig;
+use crate::daemon::clock;
+use crate::daemon::post::Poster;
+use crate::daemon::run::reader::Reader;
+use crate::daemon::server;
+use crate::daemon::server::ReloadRequest;
+use crate::daemon::signals::Signal;
+use crate::daemon::signals::Signals;
+use crate::daemon::tail::Message;
+use crate::pipeline::engine::Engine;
+use crate::pipeline::outbox::Delivery;
+use crate::pipeline::outbox::Outcome;
+use crate::pipeline::outbox::Receiver;
+use crate::pipeline::snapshot::ReloadStatus;
+use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::snapshot::State;
+
+/// How often time itself is a reason to look.
+const TICK: Duration = Duration::from_secs(1);
+/// How many messages are read in one go before the outcome is shown: at most 8 MiB, some milliseconds.
+const MAX_BATCH: usize = 32;
+/// How long messages that are under way may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+
+/// How the daemon was started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration.
+    pub config_file: PathBuf,
+    /// Where to listen.
+    pub listen_addresses: Vec<String>,
+    /// Where the metrics are.
+    pub telemetry_path: String,
+    /// Where people reach this certdrift; `None`: at the first listening address.
+    pub external_url: Option<String>,
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, in words for whoever started it.
+pub async fn run(options: Options) -> Result<(), String> {
+    let config = crate::config::load(&options.config_file).map_err(|error| error.to_string())?;
+    let mut signals =
+        Signals::new().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let mut listeners = Vec::new();
+    for address in &options.listen_addresses {
+        listeners.push(server::listen(address).await?);
+    }
+    let external_url = match (
+        &options.external_url,
+        listeners.first().map(tokio::net::TcpListener::local_addr),
+    ) {
+        (Some(url), _) => url.clone(),
+        (None, Some(Ok(address))) => format!("http://{address}/"),
+        (None, _) => "http://localhost/".to_owned(),
+    };
+    let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
+    let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let (stop, stopped) = watch_channel::channel(false);
+    let mut daemon = Daemon::new(options, &config, external_url, messages)?;
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let router = server::router(
+            Arc::clone(&daemon.state),
+            reload.clone(),
+            &daemon.options.telemetry_path,
+        )?;
+        if let Ok(address) = listener.local_addr() {
+            info!(%address, "listening");
+        }
+        let mut stopped = stopped.clone();
+        servers.spawn(server::serve(listener, router, async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut posts = JoinSet::new();
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => { let _ = daemon.reload(); }
+            },
+            Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
+            Some((number, outcome)) = answered.recv() => daemon.engine.answered(number, outcome, clock::now(), clock::spread()),
+            Some(message) = tailed.recv() => daemon.read(message, &mut tailed),
+            _ = tick.tick() => {}
+            Some(_) = posts.join_next() => {}
+        }
+        for delivery in daemon.turn() {
+            let (poster, answers) = (Arc::clone(&daemon.poster), answers.clone());
+            posts.spawn(async move {
+                let outcome = poster.send(&delivery).await;
+                let _ = answers.send((delivery.number, outcome));
+            });
+        }
+    }
+    info!("stopping");
+    let _ = stop.send(true);
+    daemon.reader.stop();
+    let last_words = async { while posts.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+        warn!("some notifications were still under way");
+    }
+    Ok(())
+}
+
+/// The task's own belongings.
+struct Daemon {
+    options: Options,
+    external_url: String,
+    engine: Engine,
+    reader: Reader,
+    poster: Arc<Poster>,
+    state: Arc<ArcSwap<State>>,
+    reload: ReloadStatus,
+}
+
+impl Daemon {
+    fn new(
+        options: Options,
+        config: &Config,
+        external_url: String,
+        messages: mpsc::Sender<Message>,
+    ) -> Result<Self, String> {
+        let now = clock::now();
+        let mut engine = Engine::default();
+        engine.set_expectations(config.expectations.clone(), now);
+        engine.set_receivers(receivers(&config.receivers), now);
+        let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
+        let mut reader = Reader::new(messages);
+        reader.follow(&config.sources)?;
+        let reload = ReloadStatus {
+            successful: true,
+            succeeded_at: now,
+        };
+        let state = State {
+            snapshot: engine.snapshot(now),
+            sources: Vec::new(),
+            ready: false,
+            reload,
+            started_at: now,
+        };
+        Ok(Self {
+            options,
+            external_url,
+            engine,
+            reader,
+            poster,
+            state: Arc::new(ArcSwap::from_pointee(state)),
+            reload,
+        })
+    }
+
+    /// Takes a message from the logs, and those that wait behind it.
+    fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
+        let now = clock::now();
+        self.reader.take(first, &mut self.engine, now);
+        for _ in 1..MAX_BATCH {
+            let Ok(message) = waiting.try_recv() else {
+                break;
+            };
+            self.reader.take(message, &mut self.engine, now);
+        }
+    }
+
+    /// Brings everything up to date, shows it, and says what to send.
+    fn turn(&mut self) -> Vec<Delivery> {
+        let now = clock::now();
+        let due = self.engine.tick(now);
+        let before = self.state.load();
+        let snapshot = self.engine.snapshot(now);
+        log_alerts(&before.snapshot, &snapshot);
+        let ready = before.ready || self.reader.is_ready();
+        if ready && !before.ready {
+            info!("every source has been read up to its end");
+        }
+        self.state.store(Arc::new(State {
+            snapshot,
+            sources: self.reader.statuses(&self.engine),
+            ready,
+            reload: self.reload,
+            started_at: before.started_at,
+        }));
+        due
+    }
+
+    /// Reads the configuration again. A bad one changes nothing.
+    fn reload(&mut self) -> Result<(), String> {
+        let outcome = self.try_reload();
+        let now = clock::now();
+        match &outcome {
+            Ok(()) => {
+                self.reload = ReloadStatus {
+                    successful: true,
+                    succeeded_at: now,
+                };
+                info!(file = %self.options.config_file.display(), "the configuration was read again");
+            }
+            Err(message) => {
+                self.reload.successful = false;
+                error!(file = %self.options.config_file.display(), "the configuration was not changed: {message}");
+            }
+        }
+        outcome
+    }
+
+    fn try_reload(&mut self) -> Result<(), String> {
+        let config =
+            crate::config::load(&self.options.config_file).map_err(|error| error.to_string())?;
+        let poster = Poster::new(&config.receivers, &self.external_url)?;
+        self.reader.follow(&config.sources)?;
+        let now = clock::now();
+        self.poster = Arc::new(poster);
+        self.engine.set_receivers(receivers(&config.receivers), now);
+        self.engine.set_expectations(config.expectations, now);
+        Ok(())
+    }
+}
+
+/// The result of one try.
+pub type Answer = (u64, Outcome);
+
+fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
+    configured
+        .iter()
+        .map(|receiver| Receiver {
+            name: Arc::from(receiver.name.as_str()),
+            integration: "webhook",
+            severities: receiver.severities.clone(),
+        })
+        .collect()
+}
+
+/// One line for each alert that begins or ends: somebody without receivers has nothing else.
+fn log_alerts(before: &Snapshot, after: &Snapshot) {
+    let is_in = |snapshot: &Snapshot, alert: &crate::pipeline::alert::Firing| {
+        snapshot
+            .alerts
+            .iter()
+            .any(|other| other.name == alert.name && other.place == alert.place)
+    };
+    for alert in after.alerts.iter().filter(|alert| !is_in(before, alert)) {
+        let reasons: Vec<&str> = alert
+            .reasons
+            .iter()
+            .map(|reason| reason.code.as_str())
+            .collect();
+        warn!(alertname = alert.name.as_str(), severity = alert.severity.as_str(), server = %alert.place.server, connector = %alert.place.connector, since = %alert.since, reasons = reasons.join(","), "alert is firing");
+    }
+    for alert in before.alerts.iter().filter(|alert| !is_in(after, alert)) {
+        info!(alertname = alert.name.as_str(), server = %alert.place.server, connector = %alert.place.connector, "alert is over");
+    }
+}

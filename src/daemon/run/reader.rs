@@ -1,0 +1,264 @@
+//! The engine's side of reading: which file and directory a message belongs to, and how each source is doing.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
+use tracing::info;
+use tracing::warn;
+
+use crate::config::SourceConfig;
+use crate::daemon::tail;
+use crate::daemon::tail::Directory;
+use crate::daemon::tail::Event;
+use crate::daemon::tail::FileId;
+use crate::daemon::tail::Look;
+use crate::daemon::tail::Message;
+use crate::daemon::tail::Waker;
+use crate::daemon::watch::Watch;
+use crate::pipeline::engine::Engine;
+use crate::pipeline::file::LogFile;
+use crate::pipeline::file::Refusal;
+use crate::pipeline::file::Tally;
+use crate::pipeline::record;
+use crate::pipeline::session::StreamId;
+use crate::pipeline::snapshot::SourceStatus;
+
+/// How many refused files are named for one source; the rest is only counted in the log.
+const MAX_REFUSED: usize = 20;
+
+/// Everything that is being read.
+pub(super) struct Reader {
+    messages: Sender<Message>,
+    sources: BTreeMap<u64, Source>,
+    streams: HashMap<Directory, Stream>,
+    files: HashMap<FileId, LogFile>,
+    last_number: u64,
+    watch: Option<Watch>,
+}
+
+/// A source and the thread that follows it.
+struct Source {
+    config: SourceConfig,
+    waker: Arc<Waker>,
+    look: Option<Look>,
+    refused: Vec<(PathBuf, Refusal)>,
+}
+
+/// A directory as the engine knows it.
+struct Stream {
+    id: StreamId,
+    source: u64,
+    tally: Tally,
+    behind: bool,
+}
+
+impl Reader {
+    pub(super) fn new(messages: Sender<Message>) -> Self {
+        Self {
+            messages,
+            sources: BTreeMap::new(),
+            streams: HashMap::new(),
+            files: HashMap::new(),
+            last_number: 0,
+            watch: None,
+        }
+    }
+
+    /// Follows these sources and no others. One that stays as it was goes on where it is.
+    pub(super) fn follow(&mut self, wanted: &[SourceConfig]) -> Result<(), String> {
+        let is_wanted = |source: &Source| wanted.iter().any(|config| same(config, &source.config));
+        for source in self.sources.values().filter(|source| !is_wanted(source)) {
+            info!(source = %source.config.path.as_path().display(), "no longer following a source");
+            source.waker.stop();
+        }
+        self.sources.retain(|_, source| is_wanted(source));
+        for config in wanted {
+            if self
+                .sources
+                .values()
+                .any(|source| same(config, &source.config))
+            {
+                continue;
+            }
+            self.last_number += 1;
+            let waker = tail::start(self.last_number, config.clone(), self.messages.clone())
+                .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
+            let source = Source {
+                config: config.clone(),
+                waker,
+                look: None,
+                refused: Vec::new(),
+            };
+            self.sources.insert(self.last_number, source);
+        }
+        let targets = self.sources.values().map(|source| {
+            (
+                source.config.path.root().to_owned(),
+                Arc::clone(&source.waker),
+            )
+        });
+        self.watch = Some(Watch::new(targets.collect()));
+        Ok(())
+    }
+
+    /// Tells the threads to end; nobody waits for them.
+    pub(super) fn stop(&self) {
+        for source in self.sources.values() {
+            source.waker.stop();
+        }
+    }
+
+    /// Gives the engine what a thread has read.
+    pub(super) fn take(&mut self, message: Message, engine: &mut Engine, now: Timestamp) {
+        let Some(source) = self.sources.get_mut(&message.source) else {
+            return;
+        };
+        match message.event {
+            Event::Bytes {
+                directory,
+                file,
+                path,
+                bytes,
+                more,
+            } => {
+                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                let log = self.files.entry(file).or_default();
+                let (before, was_refused) = (log.tally(), log.refused());
+                engine.feed(stream.id, log, &bytes, now);
+                stream.tally += log.tally() - before;
+                if was_refused.is_none()
+                    && let Some(refusal) = log.refused()
+                {
+                    warn!(file = %path.display(), "not reading a file: {refusal}");
+                    if source.refused.len() < MAX_REFUSED {
+                        source.refused.push((path.to_path_buf(), refusal));
+                    }
+                }
+                stream.set_behind(more, engine);
+            }
+            Event::Finished { directory, file } => {
+                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                if let Some(mut log) = self.files.remove(&file) {
+                    let before = log.tally();
+                    engine.finish(stream.id, &mut log, now);
+                    stream.tally += log.tally() - before;
+                }
+            }
+            Event::Rewritten { file } | Event::Gone { file } => {
+                self.files.remove(&file);
+            }
+            Event::Looked(look) => source.looked(look),
+        }
+    }
+
+    /// Whether every source has been looked at, and every directory read up to its end.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sources.values().all(|source| source.look.is_some())
+            && !self.streams.values().any(|stream| stream.behind)
+    }
+
+    /// One entry per source and server, ordered by both.
+    pub(super) fn statuses(&self, engine: &Engine) -> Vec<SourceStatus> {
+        let mut statuses = Vec::new();
+        for (number, source) in &self.sources {
+            let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
+            let look = source.look.clone().unwrap_or_default();
+            for (directory, files, unread) in &look.directories {
+                let status = by_server
+                    .entry(Arc::clone(&directory.server))
+                    .or_insert_with(|| source.status(&look, Arc::clone(&directory.server)));
+                status.directories += 1;
+                status.files += files;
+                status.lag_bytes += unread;
+                if let Some(stream) = self
+                    .streams
+                    .get(&**directory)
+                    .filter(|stream| stream.source == *number)
+                {
+                    stream.add_to(status, engine);
+                }
+            }
+            if by_server.is_empty() {
+                let server = source.config.server.as_deref().unwrap_or_default();
+                by_server.insert(Arc::from(server), source.status(&look, Arc::from(server)));
+            }
+            statuses.extend(by_server.into_values());
+        }
+        statuses.sort_by(|a, b| (&a.source, &a.server).cmp(&(&b.source, &b.server)));
+        statuses
+    }
+}
+
+impl Source {
+    fn looked(&mut self, look: Look) {
+        let known = self.look.as_ref().and_then(|look| look.trouble.as_ref());
+        match &look.trouble {
+            Some(trouble) if known != Some(trouble) => warn!("{trouble}"),
+            None if known.is_some() => {
+                info!(source = %self.config.path.as_path().display(), "a source can be read again");
+            }
+            _ => {}
+        }
+        self.look = Some(look);
+    }
+
+    fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
+        SourceStatus {
+            source: self.config.path.as_path().display().to_string(),
+            server,
+            up: self.look.is_some() && look.trouble.is_none(),
+            trouble: look.trouble.clone(),
+            directories: 0,
+            files: 0,
+            refused: self.refused.clone(),
+            tally: Tally::default(),
+            lag_bytes: 0,
+            last_row: None,
+            duplicate_rows: 0,
+            sequence_gaps: 0,
+            deleted_unread_bytes: look.deleted_unread_bytes,
+        }
+    }
+}
+
+impl Stream {
+    fn set_behind(&mut self, behind: bool, engine: &mut Engine) {
+        if self.behind != behind {
+            self.behind = behind;
+            engine.set_behind(self.id, behind);
+        }
+    }
+
+    fn add_to(&self, status: &mut SourceStatus, engine: &Engine) {
+        status.tally += self.tally;
+        if let Some(known) = engine.sessions().stream(self.id) {
+            status.duplicate_rows += known.duplicate_rows;
+            status.sequence_gaps += known.sequence_gaps;
+            status.last_row = status
+                .last_row
+                .max(known.last_millis.map(record::timestamp));
+        }
+    }
+}
+
+fn stream<'a>(
+    streams: &'a mut HashMap<Directory, Stream>,
+    directory: &Directory,
+    source: u64,
+    engine: &mut Engine,
+) -> &'a mut Stream {
+    streams.entry(directory.clone()).or_insert_with(|| Stream {
+        id: engine.open_stream(&directory.server),
+        source,
+        tally: Tally::default(),
+        behind: false,
+    })
+}
+
+fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
+    a.path.as_path() == b.path.as_path() && a.server == b.server && a.first_read == b.first_read
+}

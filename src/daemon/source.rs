@@ -1,0 +1,518 @@
+//! Where the logs are: paths → directories with log files, and the server that each belongs to.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+
+use crate::config::PathPattern;
+use crate::config::SourceConfig;
+
+/// How deep directories are searched below a given one; Exchange's own tree is six deep.
+pub const MAX_DEPTH: usize = 32;
+/// How many directories one search enters.
+pub const MAX_DIRECTORIES: usize = 10_000;
+
+/// Names of folders in Exchange's own tree: none of them tells one server from another.
+const EXCHANGE_FOLDERS: [&str; 20] = [
+    "c$",
+    "d$",
+    "delivery",
+    "e$",
+    "edge",
+    "exchange server",
+    "exchsrvr",
+    "frontend",
+    "hub",
+    "logs",
+    "mailbox",
+    "microsoft",
+    "program files",
+    "protocollog",
+    "smtpreceive",
+    "smtpsend",
+    "submission",
+    "transportroles",
+    "v14",
+    "v15",
+];
+
+/// A directory that holds log files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogDirectory {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose logs these are.
+    pub server: String,
+    /// The files, in the order in which they were written.
+    pub files: Vec<LogPath>,
+}
+
+/// A log file; files order as they were written.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct LogPath {
+    /// What the name says.
+    pub name: LogName,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What the name of a log file says: `SENDyyyyMMdd-n.LOG` up to Exchange 2013, `SENDyyyyMMddHH-n.LOG` after. Files
+/// with other names come last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum LogName {
+    /// A name that Exchange gives.
+    Dated {
+        /// Day (UTC) of the first row.
+        date: Date,
+        /// Hour, 0 when the name has none.
+        hour: u8,
+        /// Number within the hour or day, counted from 1. It is not padded: 10 comes after 9.
+        number: u32,
+        /// Whether the name has no hour, so that the file covers a day.
+        whole_day: bool,
+    },
+    /// Any other name.
+    Other,
+}
+
+impl LogName {
+    /// Reads a file name.
+    pub fn read(name: &OsStr) -> Self {
+        name.to_str().and_then(Self::dated).unwrap_or(Self::Other)
+    }
+
+    fn dated(name: &str) -> Option<Self> {
+        let stem = strip_ignoring_case(name, "SEND")?;
+        let (digits, rest) = stem.split_once('-')?;
+        let number = rest.get(..rest.len().checked_sub(4)?)?;
+        let is_log = rest[number.len()..].eq_ignore_ascii_case(".LOG");
+        let all_digits = digits
+            .bytes()
+            .chain(number.bytes())
+            .all(|byte| byte.is_ascii_digit());
+        if !is_log || !all_digits {
+            return None;
+        }
+        let (day, hour) = match digits.len() {
+            8 => (digits, 0),
+            10 => (
+                &digits[..8],
+                digits[8..].parse().ok().filter(|hour| *hour < 24)?,
+            ),
+            _ => return None,
+        };
+        let date = Date::new(
+            day[..4].parse().ok()?,
+            day[4..6].parse().ok()?,
+            day[6..].parse().ok()?,
+        );
+        Some(Self::Dated {
+            date: date.ok()?,
+            hour,
+            number: number.parse().ok()?,
+            whole_day: digits.len() == 8,
+        })
+    }
+}
+
+fn strip_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let start = text.get(..prefix.len())?;
+    start
+        .eq_ignore_ascii_case(prefix)
+        .then(|| &text[prefix.len()..])
+}
+
+/// Why a path gives no logs.
+#[derive(Debug)]
+pub enum FindError {
+    /// The path cannot be looked at.
+    Unreadable {
+        /// Which path.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// There is no log file at or below it.
+    NoLogs {
+        /// Which path.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, error } => {
+                write!(f, "{}: {}", path.display(), remedy(error))
+            }
+            Self::NoLogs { path } => write!(
+                f,
+                "{}: holds no log file (*.LOG), nor does any folder below it. Give the SmtpSend folder of a server; \
+                 `Get-TransportService | Format-List Name, SendProtocolLogPath` and `Get-FrontendTransportService | \
+                 Format-List Name, SendProtocolLogPath` name it. Protocol logging is off by default: turn it on with \
+                 `Set-SendConnector '…' -ProtocolLoggingLevel Verbose`",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FindError {}
+
+/// An I/O error in words that say what to do.
+pub fn remedy(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "does not exist. Is the path spelled right, and the share mounted?".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "may not be read by this account. Give it read access, or run as one that has it"
+                .to_owned()
+        }
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// Finds the log files at the given paths: files as they are, directories searched through. The server is `server` if
+/// that is given; otherwise the path tells.
+///
+/// # Errors
+/// The first path that cannot be read or holds no logs.
+pub fn find(paths: &[PathBuf], server: Option<&str>) -> Result<Vec<LogDirectory>, FindError> {
+    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    for path in paths {
+        let unreadable = |error| FindError::Unreadable {
+            path: path.clone(),
+            error,
+        };
+        let before = files.len();
+        if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+            for directory in directories_below(path).map_err(unreadable)? {
+                files.extend(list(&directory, is_log).map_err(unreadable)?);
+            }
+            if files.len() == before
+                && !paths
+                    .iter()
+                    .any(|other| other != path && path.starts_with(other))
+            {
+                return Err(FindError::NoLogs { path: path.clone() });
+            }
+        } else {
+            files.insert(path.clone());
+        }
+    }
+    Ok(by_directory(files, server))
+}
+
+/// A directory that a configured source means, and the server that its path names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The part of the path that stands in the place of `{server}`.
+    pub server: Option<String>,
+}
+
+/// All directories that a configured path means, and all below them.
+///
+/// # Errors
+/// The system's, when the directory at which the search starts cannot be read. One further down that cannot be read is
+/// left out, because Exchange's trees hold folders that a reader of logs has no business in.
+pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
+    if pattern.is_literal() {
+        let below = directories_below(pattern.root())?;
+        return Ok(below
+            .into_iter()
+            .map(|path| Found { path, server: None })
+            .collect());
+    }
+    let mut found: Vec<Found> = Vec::new();
+    let mut open = vec![pattern.root().to_owned()];
+    std::fs::read_dir(pattern.root())?;
+    let mut entered = 0;
+    while let Some(directory) = open.pop() {
+        entered += 1;
+        if entered > MAX_DIRECTORIES {
+            break;
+        }
+        if let Some(fit) = pattern.fit(&directory) {
+            let below = directories_below(&directory).unwrap_or_default();
+            found.extend(below.into_iter().map(|path| Found {
+                path,
+                server: fit.server.clone(),
+            }));
+        } else if pattern.may_lead_to_fit(&directory) {
+            open.extend(subdirectories(&directory).unwrap_or_default());
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
+    Ok(found)
+}
+
+/// The send logs of a configured source, as they are now.
+///
+/// # Errors
+/// When the source cannot be read or holds no logs.
+pub fn find_configured(source: &SourceConfig) -> Result<Vec<LogDirectory>, FindError> {
+    let root = source.path.root();
+    let unreadable = |error| FindError::Unreadable {
+        path: root.to_owned(),
+        error,
+    };
+    let mut directories = Vec::new();
+    for found in expand(&source.path).map_err(unreadable)? {
+        let files: BTreeSet<PathBuf> = send_logs(&found.path)
+            .map_err(unreadable)?
+            .into_iter()
+            .collect();
+        let server = source.server.as_deref().or(found.server.as_deref());
+        directories.extend(by_directory(files, server));
+    }
+    if directories.is_empty() {
+        return Err(FindError::NoLogs {
+            path: source.path.as_path().to_owned(),
+        });
+    }
+    if source.server.is_none() && !source.path.names_server() {
+        let paths: Vec<PathBuf> = directories
+            .iter()
+            .map(|directory| directory.path.clone())
+            .collect();
+        for (directory, server) in directories.iter_mut().zip(server_names(&paths)) {
+            directory.server = server;
+        }
+    }
+    Ok(directories)
+}
+
+/// Paths of the send logs in a directory, in no particular order.
+///
+/// # Errors
+/// The system's, when the directory cannot be read.
+pub fn send_logs(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    list(directory, |name| {
+        is_log(name) && strip_ignoring_case(name, "SEND").is_some()
+    })
+}
+
+/// The servers of directories, by their paths: for each the innermost folder that is none of Exchange's own. Where two
+/// different folders have the same name, as many of their parents are named with it as it takes to tell them apart.
+pub fn server_names(directories: &[PathBuf]) -> Vec<String> {
+    let roots: Vec<Vec<String>> = directories.iter().map(|path| server_root(path)).collect();
+    let distinct: BTreeSet<&Vec<String>> = roots.iter().collect();
+    roots
+        .iter()
+        .map(|root| {
+            let shared = |depth: usize| {
+                let tail = &root[root.len() - depth..];
+                distinct
+                    .iter()
+                    .filter(|other| other.ends_with(tail))
+                    .count()
+                    > 1
+            };
+            let longest = root.len().max(1);
+            let depth = (1..longest)
+                .find(|&depth| !shared(depth))
+                .unwrap_or(longest);
+            match root.len() {
+                0 => "local".to_owned(),
+                length => root[length - depth.min(length)..].join("/"),
+            }
+        })
+        .collect()
+}
+
+/// The path down to the folder that names the server.
+fn server_root(directory: &Path) -> Vec<String> {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let mut names: Vec<String> = absolute
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            Component::Prefix(prefix) => Some(prefix.as_os_str().to_string_lossy().into_owned()),
+            Component::RootDir | Component::CurDir | Component::ParentDir => None,
+        })
+        .collect();
+    let is_exchange = |name: &String| EXCHANGE_FOLDERS.contains(&name.to_lowercase().as_str());
+    while names.last().is_some_and(is_exchange) {
+        names.pop();
+    }
+    names
+}
+
+fn by_directory(files: BTreeSet<PathBuf>, server: Option<&str>) -> Vec<LogDirectory> {
+    let mut directories: BTreeMap<PathBuf, Vec<LogPath>> = BTreeMap::new();
+    for path in files {
+        let name = LogName::read(path.file_name().unwrap_or_default());
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        directories
+            .entry(parent)
+            .or_default()
+            .push(LogPath { name, path });
+    }
+    let paths: Vec<PathBuf> = directories.keys().cloned().collect();
+    let servers = match server {
+        Some(server) => vec![server.to_owned(); paths.len()],
+        None => server_names(&paths),
+    };
+    directories
+        .into_iter()
+        .zip(servers)
+        .map(|((path, mut files), server)| {
+            files.sort();
+            LogDirectory {
+                path,
+                server,
+                files,
+            }
+        })
+        .collect()
+}
+
+fn is_log(name: &str) -> bool {
+    name.len() > 4
+        && name
+            .get(name.len() - 4..)
+            .is_some_and(|end| end.eq_ignore_ascii_case(".LOG"))
+}
+
+/// The regular files of a directory whose names are wanted.
+fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let is_wanted = entry.file_name().to_str().is_some_and(&wanted);
+        // Follows a link to a file; pipes and sockets would block whoever opens them.
+        if is_wanted && std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file()) {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// A directory and all below it. Links to directories are not followed: they could lead around in circles.
+fn directories_below(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = vec![root.to_owned()];
+    let mut open: Vec<(PathBuf, usize)> = subdirectories(root)?
+        .into_iter()
+        .map(|path| (path, 1))
+        .collect();
+    while let Some((directory, depth)) = open.pop() {
+        if depth < MAX_DEPTH && found.len() < MAX_DIRECTORIES {
+            let below = subdirectories(&directory).unwrap_or_default();
+            open.extend(below.into_iter().map(|path| (path, depth + 1)));
+            found.push(directory);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_order_by_time_and_number() {
+        let names = [
+            "SEND20251231-11.LOG",
+            "SEND2026010100-9.LOG",
+            "send2026010100-10.log",
+            "SEND2026010101-1.LOG",
+            "copy.log",
+        ];
+        let read: Vec<LogName> = names
+            .iter()
+            .map(|name| LogName::read(OsStr::new(name)))
+            .collect();
+        assert!(read.is_sorted(), "{read:?}");
+        assert_ne!(read[1], read[2]);
+        for other in [
+            "SEND2026010124-1.LOG",
+            "SEND20260230-1.LOG",
+            "SEND20260101-.LOG",
+            "SEND20260101-1.TXT",
+            "RECV20260101-1.LOG",
+            "SEND-1.LOG",
+            "SENDé",
+        ] {
+            assert_eq!(LogName::read(OsStr::new(other)), LogName::Other, "{other}");
+        }
+    }
+
+    #[test]
+    fn servers_are_told_apart_and_never_merged() {
+        for (directories, servers) in [
+            (
+                vec!["/logs/EX01/SmtpSend", "/logs/EX02/SmtpSend"],
+                vec!["EX01", "EX02"],
+            ),
+            (
+                vec![
+                    "/s/EX01/Hub/ProtocolLog/SmtpSend",
+                    "/s/EX01/FrontEnd/ProtocolLog/SmtpSend",
+                ],
+                vec!["EX01", "EX01"],
+            ),
+            (
+                vec!["/a/EX01/SmtpSend", "/b/EX01/SmtpSend"],
+                vec!["a/EX01", "b/EX01"],
+            ),
+            (
+                vec!["/EX01/SmtpSend", "/b/EX01/SmtpSend"],
+                vec!["EX01", "b/EX01"],
+            ),
+            (vec!["/SmtpSend"], vec!["local"]),
+        ] {
+            let paths: Vec<PathBuf> = directories.iter().map(PathBuf::from).collect();
+            assert_eq!(server_names(&paths), servers, "{directories:?}");
+        }
+    }
+
+    #[test]
+    fn a_search_finds_files_and_says_what_is_missing() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("EX01/Hub/SmtpSend");
+        std::fs::create_dir_all(&deep).unwrap();
+        let paths = [root.path().to_owned()];
+        assert!(matches!(find(&paths, None), Err(FindError::NoLogs { .. })));
+        for name in ["SEND2026010100-10.LOG", "SEND2026010100-9.LOG", "notes.txt"] {
+            std::fs::write(deep.join(name), "").unwrap();
+        }
+        let found = find(&paths, None).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].server, "EX01");
+        let names: Vec<_> = found[0]
+            .files
+            .iter()
+            .map(|file| file.path.file_name().unwrap())
+            .collect();
+        assert_eq!(names, ["SEND2026010100-9.LOG", "SEND2026010100-10.LOG"]);
+        let missing = find(&[root.path().join("nowhere")], None).unwrap_err();
+        assert!(missing.to_string().contains("does not exist"), "{missing}");
+    }
+}

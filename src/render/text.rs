@@ -1,0 +1,299 @@
+//! `certdrift check`: what an admin reads first.
+//!
+//! One paragraph per server and connector: which certificate was presented, since when, until when it is valid, in how
+//! many sessions; then what went wrong. Times are UTC, like the log's.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::ledger::ConnectorLedger;
+use crate::pipeline::ledger::Presented;
+use crate::pipeline::ledger::Span;
+use crate::pipeline::session::Handshake;
+use crate::pipeline::session::Place;
+use crate::pipeline::shown::shown;
+use crate::pipeline::snapshot::Judged;
+use crate::render::report::Report;
+
+/// The report as text, with a line break at its end.
+pub fn check(report: &Report) -> String {
+    let mut out = String::new();
+    summary(&mut out, report);
+    for (place, entry) in report.snapshot.connectors() {
+        connector(&mut out, place, entry);
+        let judged = report
+            .snapshot
+            .judged
+            .iter()
+            .find(|judged| judged.place == *place);
+        match judged {
+            Some(judged) => verdict(&mut out, judged),
+            None if report.judged => {
+                line(
+                    &mut out,
+                    2,
+                    "Verdict: none; the configuration expects nothing of this connector.",
+                );
+            }
+            None => {}
+        }
+    }
+    out
+}
+
+fn summary(out: &mut String, report: &Report) {
+    let tally = report.tally;
+    let _ = write!(
+        out,
+        "Read {} in {}: {}, {}",
+        plural(tally.bytes, "byte"),
+        plural(report.files as u64, "file"),
+        plural(tally.rows, "row"),
+        plural(report.sessions(), "session"),
+    );
+    if let (Some(first), Some(last)) = (report.first_row, report.last_row) {
+        let _ = write!(out, ", from {} to {} UTC", minute(first), minute(last));
+    }
+    out.push_str(".\n");
+    if tally.malformed_rows > 0 {
+        let rows = plural(tally.malformed_rows, "line");
+        line(out, 0, &format!("Left out {rows} that are no rows."));
+    }
+    if tally.lost_bytes > 0 {
+        let bytes = plural(tally.lost_bytes, "byte");
+        line(
+            out,
+            0,
+            &format!("Lost {bytes}: a crash left NUL bytes in the log."),
+        );
+    }
+    for (file, refusal) in &report.refused {
+        let file = shown(&file.display().to_string());
+        line(out, 0, &format!("Not read: {file}: {refusal}."));
+    }
+}
+
+fn connector(out: &mut String, place: &Place, entry: &ConnectorLedger) {
+    let _ = writeln!(
+        out,
+        "\n{}: {}",
+        shown(&place.server),
+        shown(&place.connector)
+    );
+    if let Some(sessions) = entry.sessions {
+        let count = plural(sessions.count, "session");
+        line(out, 2, &format!("{count}, {}", period(sessions)));
+    }
+    certificates(
+        out,
+        entry,
+        Some(Handshake::StartTls),
+        "Client certificate (STARTTLS)",
+    );
+    certificates(
+        out,
+        entry,
+        Some(Handshake::AnonymousTls),
+        "Between Exchange servers (X-ANONYMOUSTLS), no connector's business",
+    );
+    certificates(out, entry, None, "Handshake not seen, so it may be either");
+    if let Some(span) = entry.without_certificate {
+        let count = plural(span.count, "session");
+        line(
+            out,
+            2,
+            &format!("WITHOUT CLIENT CERTIFICATE: {count}, {}", period(span)),
+        );
+    }
+    refusals(out, entry);
+    for (error, count) in &entry.tls_failures {
+        line(
+            out,
+            2,
+            &format!("TLS failed: {} ({count} times)", shown(error)),
+        );
+    }
+    if let Some(span) = entry.masked_banners {
+        let count = plural(span.count, "session");
+        line(
+            out,
+            2,
+            &format!(
+                "A firewall masks the banner and takes STARTTLS away: {count}, {}",
+                period(span)
+            ),
+        );
+    }
+    addresses(out, entry);
+    let protocols: Vec<String> = entry
+        .tls
+        .iter()
+        .map(|(protocol, sessions)| format!("{protocol} in {}", plural(*sessions, "session")))
+        .collect();
+    if !protocols.is_empty() {
+        line(out, 2, &format!("Protocol: {}", protocols.join(", ")));
+    }
+}
+
+fn certificates(
+    out: &mut String,
+    entry: &ConnectorLedger,
+    handshake: Option<Handshake>,
+    title: &str,
+) {
+    let mut presented: Vec<&Presented> = entry
+        .presented
+        .iter()
+        .filter(|presented| presented.handshake == handshake)
+        .collect();
+    if presented.is_empty() {
+        return;
+    }
+    presented.sort_by_key(|presented| (presented.span.first_seen, presented.span.last_seen));
+    line(out, 2, &format!("{title}:"));
+    let head = [
+        "THUMBPRINT",
+        "PRESENTED SINCE",
+        "LAST",
+        "VALID UNTIL",
+        "SESSIONS",
+        "NAME",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    let current = entry.current(handshake);
+    for presented in presented {
+        let is_current = current.is_some_and(|current| std::ptr::eq(current, presented));
+        rows.push(certificate_row(presented, is_current));
+    }
+    table(out, &rows);
+}
+
+fn certificate_row(presented: &Presented, is_current: bool) -> [String; 6] {
+    let certificate = &presented.certificate;
+    let mark = if is_current { "  <- now" } else { "" };
+    [
+        certificate
+            .thumbprint
+            .map_or_else(|| "(not logged)".to_owned(), |it| it.to_string()),
+        minute(presented.span.first_seen),
+        minute(presented.span.last_seen),
+        // A logged date is local time in disguise: the day is all that it is good for.
+        certificate.not_after.map_or_else(
+            || "(not logged)".to_owned(),
+            |it| it.strftime("%Y-%m-%d").to_string(),
+        ),
+        presented.span.count.to_string(),
+        format!("{}{mark}", name(certificate)),
+    ]
+}
+
+/// What an admin calls a certificate: its common name, or its first DNS name, or its subject.
+fn name(certificate: &Certificate) -> String {
+    let name = certificate
+        .common_name()
+        .or_else(|| certificate.names.first().cloned())
+        .unwrap_or_else(|| certificate.subject.clone());
+    let further = certificate
+        .names
+        .iter()
+        .filter(|other| **other != name)
+        .count();
+    match further {
+        0 => shown(&name),
+        _ => format!("{} (+{})", shown(&name), plural(further as u64, "name")),
+    }
+}
+
+fn refusals(out: &mut String, entry: &ConnectorLedger) {
+    let mut refusals: Vec<_> = entry.refusals.iter().collect();
+    refusals.sort_by_key(|refusal| (refusal.class, refusal.span.first_seen));
+    for refusal in refusals {
+        let enhanced = refusal
+            .enhanced
+            .map(|code| format!(" {code}"))
+            .unwrap_or_default();
+        let text = shown(&refusal.text);
+        line(
+            out,
+            2,
+            &format!(
+                "Refused ({}): {}{enhanced} {text} ({} times, {})",
+                refusal.class.as_str(),
+                refusal.code,
+                refusal.span.count,
+                period(refusal.span)
+            ),
+        );
+    }
+}
+
+fn addresses(out: &mut String, entry: &ConnectorLedger) {
+    let mut addresses: Vec<_> = entry.egress.iter().collect();
+    addresses.sort_by_key(|(_, span)| span.first_seen);
+    for (address, span) in addresses {
+        let count = plural(span.count, "session");
+        line(
+            out,
+            2,
+            &format!("Exchange Online sees {address}: {count}, {}", period(*span)),
+        );
+    }
+}
+
+fn verdict(out: &mut String, judged: &Judged) {
+    line(
+        out,
+        2,
+        &format!("Verdict: {}", judged.verdict.as_str().to_uppercase()),
+    );
+    for reason in &judged.reasons {
+        line(
+            out,
+            4,
+            &format!(
+                "{} ({}): {}",
+                reason.code.as_str(),
+                reason.severity.as_str(),
+                reason.message
+            ),
+        );
+        for command in reason.action.lines() {
+            line(out, 6, command);
+        }
+    }
+}
+
+/// Columns as wide as their widest cell; the last one is free.
+fn table(out: &mut String, rows: &[[String; 6]]) {
+    for row in rows {
+        let mut text = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let widest = rows.iter().map(|row| row[column].chars().count()).max();
+            let width = if column == 5 { 0 } else { widest.unwrap_or(0) };
+            let _ = write!(text, "{cell:<width$}  ");
+        }
+        line(out, 4, text.trim_end());
+    }
+}
+
+fn line(out: &mut String, indent: usize, text: &str) {
+    let _ = writeln!(out, "{:indent$}{text}", "");
+}
+
+fn period(span: Span) -> String {
+    if span.first_seen == span.last_seen {
+        return minute(span.first_seen);
+    }
+    format!("{} to {}", minute(span.first_seen), minute(span.last_seen))
+}
+
+fn minute(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}

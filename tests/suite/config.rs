@@ -1,0 +1,247 @@
+//! The configuration: what is shipped loads and means what its comments say; what is wrong is told in full.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certdrift::config::{FirstRead, UrlSource, describe, load, parse};
+use certdrift::pipeline::verdict::reason::Severity;
+use proptest::prelude::{any, prop_assert, proptest};
+use proptest::sample::Index;
+
+/// The shipped file in which every key occurs: the seed of the mutations.
+const DOCUMENTED: &str = include_str!("../../config/certdrift.yml");
+/// What every address and secret in the wrong configurations contains.
+const SECRET: &str = "topsecret";
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What loading a wrong file prints, without the folder of the file.
+fn message_of(file: &Path) -> String {
+    let error = load(file).expect_err("this configuration is wrong");
+    let folder = format!("{}/", file.parent().unwrap().display());
+    format!("{error}\n").replace(&folder, "")
+}
+
+#[test]
+fn every_wrong_configuration_gets_the_message_beside_it() {
+    let cases = fs::read_dir(repository("tests/config")).unwrap();
+    let cases = cases.map(|entry| entry.unwrap().path());
+    let cases = cases.filter(|path| path.extension().is_some_and(|end| end == "yml"));
+    let mut cases: Vec<PathBuf> = cases.collect();
+    cases.sort();
+    assert!(cases.len() >= 25, "only {} cases", cases.len());
+    let differences: Vec<String> = cases.iter().filter_map(|case| difference(case)).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn difference(case: &Path) -> Option<String> {
+    let expected = fs::read_to_string(case.with_extension("stderr")).unwrap_or_default();
+    let actual = message_of(case);
+    assert!(
+        !actual.contains(SECRET),
+        "{} tells a secret",
+        case.display()
+    );
+    let case = case.display();
+    (actual != expected).then(|| format!("--- {case}\nexpected:\n{expected}actual:\n{actual}"))
+}
+
+#[test]
+fn files_that_cannot_be_read_as_text_get_a_message_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("certdrift.yml");
+    assert!(message_of(&file).starts_with("certdrift.yml: does not exist; check the path"));
+
+    for (content, expected) in [
+        (&b""[..], "is empty; it needs at least `sources:`"),
+        (
+            b"\xef\xbb\xbf# later\n---\n",
+            "is empty; it needs at least `sources:`",
+        ),
+        (
+            b"sources:\n  - path: /srv/caf\xe9\n",
+            "is not UTF-8 at line 2, column 17; save the file as UTF-8",
+        ),
+        (b"\xff\xfes\0o\0u\0", "is UTF-16; save the file as UTF-8"),
+        (&vec![b'#'; 1024 * 1024 + 1], "is larger than 1048576 bytes"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let message = message_of(&file);
+        assert!(
+            message.starts_with(&format!("certdrift.yml: {expected}")),
+            "{message}"
+        );
+    }
+
+    let directory = folder.path().join("certdrift.d");
+    fs::create_dir(&directory).unwrap();
+    assert_eq!(
+        message_of(&directory),
+        "certdrift.d: is a directory; name the file in it\n"
+    );
+}
+
+#[test]
+fn the_documented_configuration_means_what_its_comments_say() {
+    let config = load(&repository("config/certdrift.yml")).unwrap();
+
+    let [single, many] = &config.sources[..] else {
+        panic!("{:?}", config.sources)
+    };
+    assert_eq!(single.server.as_deref(), Some("EX01"));
+    assert_eq!(single.path.root(), Path::new("/srv/exchange/EX01/SmtpSend"));
+    assert_eq!(
+        single.first_read,
+        FirstRead::Last(Duration::from_secs(24 * 60 * 60))
+    );
+    assert_eq!(
+        many.first_read,
+        FirstRead::Last(Duration::from_secs(7 * 24 * 60 * 60))
+    );
+    let fit = many.path.fit(Path::new(
+        "/srv/exchange-dag2/EX07/Hub/ProtocolLog/SmtpSend",
+    ));
+    assert_eq!(fit.unwrap().server.as_deref(), Some("EX07"));
+
+    let entry = config
+        .expectations
+        .for_connector("outbound to office 365 - a1b2")
+        .unwrap();
+    let inbound = &entry.inbound_connectors[0];
+    assert_eq!(
+        inbound.tls_sender_certificate_name.as_deref(),
+        Some("mail.contoso.com")
+    );
+    assert!(inbound.sender_ip_addresses[1].contains("203.0.113.31".parse().unwrap()));
+    assert_eq!(inbound.cloud_services_mail_enabled, Some(true));
+    assert_eq!(entry.accepted_domains.as_ref().unwrap().len(), 2);
+    assert_eq!(
+        entry.thumbprints[0].to_string(),
+        "3F2504E04F8941D39A0C0305E82C3301A1B2C3D4"
+    );
+    assert_eq!(entry.accept, ["wildcard_certificate"]);
+
+    let [oncall, archive] = &config.receivers[..] else {
+        panic!("{:?}", config.receivers)
+    };
+    assert_eq!(oncall.severities, [Severity::Critical, Severity::Warning]);
+    assert_eq!(
+        oncall.webhook.secret_file.as_deref(),
+        Some(Path::new("/etc/certdrift/oncall-secret"))
+    );
+    assert!(
+        matches!(&oncall.webhook.url, UrlSource::File(file) if file == Path::new("/etc/certdrift/oncall-url"))
+    );
+    assert!(matches!(archive.webhook.url, UrlSource::Inline(_)));
+}
+
+#[test]
+fn the_quick_start_reads_the_sample_logs_and_calls_nobody() {
+    let config = load(&repository("config/quickstart.yml")).unwrap();
+    let [source] = &config.sources[..] else {
+        panic!("{:?}", config.sources)
+    };
+    assert_eq!(source.first_read, FirstRead::All);
+    assert_eq!(source.path.root(), repository("config/../tests/quickstart"));
+    let fit = source.path.fit(&source.path.root().join("EX02/SmtpSend"));
+    assert_eq!(fit.unwrap().server.as_deref(), Some("EX02"));
+    assert!(
+        config
+            .expectations
+            .for_connector("Outbound to Office 365")
+            .is_some()
+    );
+    assert!(config.receivers.is_empty());
+}
+
+#[test]
+fn the_description_is_for_admins_and_tells_no_secret() {
+    let text = format!(
+        "sources: [ {{ path: logs }} ]
+receivers:
+  - name: oncall
+    webhook: {{ url: 'http://hooks.contoso.com/{SECRET}', secret_file: '${{CREDENTIALS_DIRECTORY}}/hook' }}
+"
+    );
+    let credentials = Path::new("/run/credentials/certdrift.service");
+    let config = parse(
+        &text,
+        Path::new("/etc/certdrift/certdrift.yml"),
+        Some(credentials),
+    )
+    .unwrap();
+    assert!(!format!("{config:?}").contains(SECRET));
+    let expected = "sources: 1 log directory
+  /etc/certdrift/logs
+    server: taken from the path
+    first start reads: the last 24h
+connectors: none
+receivers: 1 receiver
+  oncall
+    called for: critical, warning
+    webhook: the address in the configuration (not shown)
+    signed with: the secret in /run/credentials/certdrift.service/hook
+warning: no connectors, so certificates are shown, but nothing is judged
+warning: receiver oncall is called over http, which is not encrypted
+";
+    assert_eq!(describe(&config), expected);
+}
+
+#[test]
+fn aliases_that_multiply_are_stopped() {
+    let many = |name: &str| vec![name; 200].join(",");
+    let file = format!(
+        "sources: [{{path: a}}]\nconnectors:\n  - name: x\n    expected:\n      inbound_connectors: &a [{}]\n      \
+         accepted_domains: [{}]\n",
+        vec!["{name: n, sender_ip_addresses: [203.0.113.1]}"; 500].join(","),
+        many("contoso.com"),
+    ) + &"  - name: y\n    expected:\n      inbound_connectors: *a\n".repeat(900);
+    let error = parse(&file, Path::new("certdrift.yml"), None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("the file is nested too deeply or has more than"),
+        "{error}"
+    );
+}
+
+/// Reads a text, whatever it is, and prints what comes of it.
+fn outcome(text: &str) -> String {
+    match parse(text, Path::new("certdrift.yml"), None) {
+        Ok(config) => describe(&config),
+        Err(error) => error.to_string(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in any::<String>()) {
+        prop_assert!(!outcome(&text).is_empty());
+    }
+
+    #[test]
+    fn a_damaged_configuration_never_panics(at in any::<Index>(), length in 0..40_usize, insert in "[\\PC\n\t]{0,8}") {
+        let mut chars: Vec<char> = DOCUMENTED.chars().collect();
+        let start = at.index(chars.len());
+        let end = chars.len().min(start + length);
+        chars.splice(start..end, insert.chars());
+        prop_assert!(!outcome(&chars.into_iter().collect::<String>()).is_empty());
+    }
+
+    #[test]
+    fn an_error_names_file_line_and_column(line in any::<Index>(), word in "[a-z]{1,12}: [a-z]{1,12}") {
+        let mut lines: Vec<&str> = DOCUMENTED.lines().collect();
+        lines.insert(line.index(lines.len()), &word);
+        if let Err(error) = parse(&lines.join("\n"), Path::new("certdrift.yml"), None) {
+            for message in error.to_string().lines() {
+                let mut parts = message.splitn(4, ':');
+                prop_assert!(parts.next() == Some("certdrift.yml"), "{message}");
+                prop_assert!(parts.next().is_some_and(|line| line.parse::<u64>().is_ok_and(|line| line > 0)), "{message}");
+                prop_assert!(parts.next().is_some_and(|column| column.parse::<u64>().is_ok_and(|column| column > 0)), "{message}");
+            }
+        }
+    }
+}
