@@ -13,6 +13,7 @@
 
 pub mod dn;
 pub mod known;
+pub mod label;
 
 use std::fmt;
 
@@ -21,7 +22,6 @@ use jiff::Timestamp;
 use crate::pipeline::certificate::dn::Cut;
 use crate::pipeline::certificate::dn::DistinguishedName;
 use crate::pipeline::certificate::dn::MAX_NAME_BYTES;
-use crate::pipeline::tls;
 
 /// How many bytes of DNS names are kept of one certificate. Public certificates hold some hundred names at most; what
 /// is cut off is flagged, and nothing is concluded from its absence.
@@ -163,55 +163,9 @@ fn dns_name(name: &str) -> Option<String> {
     sound.then(|| format!("{star}{ascii}"))
 }
 
-/// What an `*` row is about, by its `context`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Label {
-    /// Form A: the certificate that is being offered follows in rows of its own.
-    OwnBlockStart,
-    /// Form B or C: this row holds the certificate that is being offered.
-    OwnRow,
-    /// Form A: one value of the certificate whose block is open, be it ours or another's.
-    BlockRow,
-    /// A certificate that is not the client certificate: the peer's, a smart host's, one of a direct trust.
-    Foreign,
-    /// TLS was negotiated.
-    TlsSucceeded,
-    /// TLS failed.
-    TlsFailed,
-    /// Nothing to do with certificates.
-    Other,
-}
-
-const OWN: &[u8] = b"Sending certificate";
-const FOREIGN: [&[u8]; 6] = [
-    b"Remote certificate",
-    b"Received certificate",
-    b"DirectTrust certificate",
-    b"SmartHost certificate",
-    b"Secure domain certificate",
-    b"Proxy target certificate",
-];
-
-/// Tells what an `*` row is about.
-pub fn label(context: &[u8]) -> Label {
-    match context.first() {
-        Some(b'S') if context == OWN => Label::OwnBlockStart,
-        Some(b'S') if context.starts_with(OWN) => Label::OwnRow,
-        Some(b'C') if field(context).is_some() => Label::BlockRow,
-        Some(b'T') if tls::is_success(context) => Label::TlsSucceeded,
-        Some(b'T' | b'O') if tls::is_failure(context) => Label::TlsFailed,
-        Some(b'R' | b'D' | b'S' | b'P')
-            if FOREIGN.iter().any(|prefix| context.starts_with(prefix)) =>
-        {
-            Label::Foreign
-        }
-        _ => Label::Other,
-    }
-}
-
 /// The values of a form A block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Field {
+pub(crate) enum Field {
     Subject,
     Issuer,
     Serial,
@@ -219,7 +173,8 @@ enum Field {
     Names,
 }
 
-fn field(context: &[u8]) -> Option<Field> {
+/// Which value a form A row holds, by its `context`.
+pub(crate) fn field(context: &[u8]) -> Option<Field> {
     match context {
         b"Certificate subject" => Some(Field::Subject),
         b"Certificate issuer name" => Some(Field::Issuer),
@@ -550,38 +505,6 @@ mod tests {
     }
 
     #[test]
-    fn labels_tell_ours_from_theirs() {
-        for (context, expected) in [
-            ("Sending certificate", Label::OwnBlockStart),
-            (
-                "Sending certificate Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names",
-                Label::OwnRow,
-            ),
-            (
-                "Sending certificate Certificate subject Certificate issuer name",
-                Label::OwnRow,
-            ),
-            ("Remote certificate", Label::Foreign),
-            ("Remote certificate Subject Issuer name", Label::Foreign),
-            ("Received certificate", Label::Foreign),
-            ("SmartHost certificate", Label::Foreign),
-            ("Certificate thumbprint", Label::BlockRow),
-            (
-                "TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using x",
-                Label::TlsSucceeded,
-            ),
-            (
-                "TLS negotiation failed with error SocketError",
-                Label::TlsFailed,
-            ),
-            ("Set Session Permissions", Label::Other),
-            ("", Label::Other),
-        ] {
-            assert_eq!(label(context.as_bytes()), expected, "{context}");
-        }
-    }
-
-    #[test]
     fn presented_names_are_compared_as_dns_does() {
         let mut certificate = Block::start().finish();
         certificate.subject = "CN=Mail.Contoso.com., O=x".to_owned();
@@ -599,7 +522,7 @@ mod tests {
         fn no_row_makes_it_panic(data in "[ -~]{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..200)) {
             for row in [data.as_bytes(), &raw] {
                 let found = parse_row(row);
-                let _ = (found.presented_names(), found.common_name(), label(row));
+                let _ = (found.presented_names(), found.common_name(), label::label(row));
             }
             let _ = parse_row(format!("{data} {THUMBPRINT} {data}").as_bytes());
         }
