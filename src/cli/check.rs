@@ -25,6 +25,7 @@ use crate::daemon::source::LogDirectory;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
+use crate::pipeline::snapshot::Judged;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Severity;
 use crate::render::json;
@@ -207,7 +208,12 @@ fn exit_code(report: &Report) -> u8 {
     if !report.judged {
         return MATCH;
     }
-    let judged = &report.snapshot.judged;
+    let judged: Vec<&Judged> = report
+        .snapshot
+        .judged
+        .iter()
+        .filter(|judged| judged.expected)
+        .collect();
     let any = |verdict| judged.iter().any(|judged| judged.verdict == verdict);
     let warns = judged
         .iter()

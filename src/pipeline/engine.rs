@@ -38,6 +38,7 @@ use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::ExpectedConnector;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::verdict::Verdict;
 
 /// A finding older than this changes the state but is not told on its own; the state that it leads to is.
 pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
@@ -158,7 +159,7 @@ impl Engine {
         Snapshot {
             at: now,
             ledger: Arc::clone(&self.reading.ledger),
-            judged: self.judging.judged(),
+            judged: self.judging.judged(&self.reading.ledger),
             expected: expected_connectors(&self.judging.expectations),
             alerts: self.judging.alerts.firing().cloned().collect(),
             receivers: self.judging.outbox.status(),
@@ -322,13 +323,17 @@ impl Judging {
         }
     }
 
-    fn judged(&self) -> Vec<Judged> {
-        self.watched
-            .iter()
-            .map(|(place, watched)| Judged {
-                place: place.clone(),
-                verdict: watched.findings.verdict(),
-                reasons: watched.findings.reasons(),
+    fn judged(&self, ledger: &Ledger) -> Vec<Judged> {
+        ledger
+            .connectors()
+            .map(|(place, _)| {
+                let findings = self.watched.get(place).map(|watched| &watched.findings);
+                Judged {
+                    place: place.clone(),
+                    expected: self.expectations.for_connector(&place.connector).is_some(),
+                    verdict: findings.map_or(Verdict::Unknown, Findings::verdict),
+                    reasons: findings.map(Findings::reasons).unwrap_or_default(),
+                }
             })
             .collect()
     }

@@ -145,6 +145,11 @@ pub fn check(report: &Report) -> String {
 }
 
 fn document(report: &Report) -> Document<'_> {
+    let judged = if report.judged {
+        report.snapshot.judged.as_slice()
+    } else {
+        &[]
+    };
     let mut document = Document {
         files: report.files,
         bytes: report.tally.bytes,
@@ -162,7 +167,7 @@ fn document(report: &Report) -> Document<'_> {
         tls: Vec::new(),
         tls_failures: Vec::new(),
         masked_banners: Vec::new(),
-        verdicts: report.snapshot.judged.iter().map(verdict).collect(),
+        verdicts: judged.iter().map(verdict).collect(),
         refused: report
             .refused
             .iter()

@@ -137,7 +137,7 @@ def one_row_certificate(data):
 class Document:
     def __init__(self):
         self.lists = {name: {} for name in ("presented", "unattributed", "without_certificate", "egress", "replies",
-                                            "tls", "tls_failures")}
+                                            "tls", "tls_failures", "masked_banners")}
         self.sessions, self.first_row, self.last_row = set(), None, None
         self.counts = dict(files=0, bytes=0, rows=0, malformed_rows=0, lost_bytes=0)
         self.refused = []
@@ -167,7 +167,7 @@ class Document:
             cert = json.loads(certificate)
             names = cert["names"]
             item = {"server": server, "connector": connector, "exchange_online": bool(entry["exo"]),
-                    "handshake": handshake, "thumbprint": cert["thumbprint"], "subject": cert["subject"],
+                    "handshake": handshake, "thumbprint": cert["thumbprint"], "subject": cert["subject"] or "",
                     "issuer": cert["issuer"], "serial": cert["serial"],
                     "names": [n for n in (names or "").lower().split(";") if n],
                     "not_before": short(cert["not_before"]), "not_after": short(cert["not_after"]),
@@ -193,6 +193,7 @@ class Document:
                 "replies": self.listed("replies", (*place, "class", "code", "enhanced", "text"), "count"),
                 "tls": self.listed("tls", (*place, "protocol"), "sessions", times=False),
                 "tls_failures": self.listed("tls_failures", (*place, "error"), "count", times=False),
+                "masked_banners": self.listed("masked_banners", place, "sessions"),
                 "verdicts": []}
 
 
@@ -294,6 +295,8 @@ class Session:
             return
         lines, self.reply = self.reply, []
         asked = self.unanswered.pop(0) if self.unanswered else None
+        if asked is None and re.match(r"220[ -]\*{5}", data):
+            self.document.add("masked_banners", (self.server, self.connector), self.key, self.time)
         if asked in ("STARTTLS", "X-ANONYMOUSTLS"):
             self.ready = data.startswith("220")
         if data[0] in "45":
@@ -342,9 +345,11 @@ def main(arguments):
         server = named[0] if named else servers[folder]
         for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")[:-1]:
             if b"\0" * DAMAGE in line:
+                # What stood before the run is damaged, what follows it is a new row.
+                damaged = line.rindex(b"\0" * DAMAGE) + DAMAGE
                 document.counts["malformed_rows"] += 1
-                document.counts["lost_bytes"] += len(line) + 1
-                continue
+                document.counts["lost_bytes"] += damaged
+                line = line[damaged:]
             line = line.removesuffix(b"\r").decode("utf-8", "replace")
             if not line or line.startswith("#"):
                 continue
