@@ -222,14 +222,17 @@ impl Sessions {
             let session = Session::new(connector, row);
             self.live.entry(key).or_insert(session)
         };
-        if !begins {
-            match session.order(row) {
-                Order::Next => {}
-                Order::Gap => source.sequence_gaps += 1,
-                Order::Duplicate => {
-                    source.duplicate_rows += 1;
-                    return;
-                }
+        let order = if begins {
+            Order::Next
+        } else {
+            session.order(row)
+        };
+        match order {
+            Order::Next => {}
+            Order::Gap => source.sequence_gaps += 1,
+            Order::Duplicate => {
+                source.duplicate_rows += 1;
+                return;
             }
         }
         let mut scene = Scene {
@@ -240,6 +243,10 @@ impl Sessions {
         };
         if begins {
             scene.say(session, row.time(), Fact::Started);
+        }
+        if order == Order::Gap {
+            // The lost rows may have begun the peer's block, whose rows look like the rest of ours.
+            session.end_block(&mut scene);
         }
         session.row(row, &mut scene);
         if row.event == Event::Disconnect {

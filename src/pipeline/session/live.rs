@@ -67,6 +67,7 @@ impl<F: FnMut(Observation<'_>)> Scene<'_, F> {
 }
 
 /// How a row's sequence number follows the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Order {
     Next,
     Gap,
@@ -237,7 +238,7 @@ impl Session {
     }
 
     /// The session moves on: a block that was cut short says what it has.
-    fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+    pub(super) fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
         let Some(open) = self.block.take() else {
             return;
         };
