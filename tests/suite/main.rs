@@ -8,5 +8,6 @@
 
 mod cases;
 mod config;
+mod splits;
 mod tidy;
 mod verdicts;

@@ -52,7 +52,10 @@ pub struct Confirmed {
 #[derive(Debug, Default)]
 pub struct Findings {
     latest: Option<Latest>,
+    /// The address that counts, as of the newest session.
     egress: Option<IpAddr>,
+    /// The address seen last; it counts with the next session, for a session is what confirms it.
+    seen_egress: Option<IpAddr>,
     denial: Option<Denial>,
     outcome: Judgement,
     settled: Verdict,
@@ -114,6 +117,8 @@ impl Findings {
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
         });
+        let as_before = as_before && self.egress == self.seen_egress;
+        self.egress = self.seen_egress;
         let newest = previous.map_or(time, |latest| latest.time.max(time));
         self.latest = Some(Latest {
             presentation: presentation.clone(),
@@ -129,10 +134,7 @@ impl Findings {
 
     /// Exchange Online named the public address that it sees.
     pub fn egress(&mut self, address: IpAddr) {
-        if self.egress != Some(address) {
-            self.egress = Some(address);
-            self.must_judge_again();
-        }
+        self.seen_egress = Some(address);
     }
 
     /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
