@@ -7,8 +7,10 @@ use std::process::Command;
 
 /// The stages of the pipeline in the order of the data flow. A stage may import itself and what stands before it.
 const STAGES: &[&str] = &[
+    "shown",
     "lines",
     "record",
+    "file",
     "reply",
     "tls",
     "certificate",
@@ -179,6 +181,7 @@ const RULES: &[Rule] = &[
                 "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n",
             ),
             ("src/pipeline/record/tests.rs", "use super::*;\n"),
+            ("src/pipeline/record/row.rs", "pub(super) struct Row;\n"),
         ],
     },
     Rule {
@@ -429,7 +432,7 @@ fn imports_of_stages(tree: &[File]) -> Vec<String> {
 
 fn relative_imports(tree: &[File]) -> Vec<String> {
     shipped(tree)
-        .filter(|(_, code)| has_word(code, "super"))
+        .filter(|(_, code)| has_word(code, "super::"))
         .map(|(file, _)| format!("{}: `super::`; write `crate::…` in full", file.path))
         .collect()
 }
