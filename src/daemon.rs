@@ -1,6 +1,6 @@
 //! Everything that touches the world: directories, files, clock, signals, HTTP.
 //!
-//! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, [`watch`] wakes them
+//! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
 //! early, [`post`] sends what is due, and [`server`] shows the last snapshot to whoever asks.
 
 pub mod clock;

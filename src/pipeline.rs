@@ -1,4 +1,19 @@
-//! The whole decision, pure: bytes in, effects out.
+//! The whole decision, from bytes to messages.
+//!
+//! Every stage knows only those before it:
+//!
+//! 1. [`lines`] cuts bytes into lines, however they arrive.
+//! 2. [`record`] reads a line as a row of nine cells; [`mod@file`] follows one file and refuses what is no send log.
+//! 3. [`reply`], [`tls`] and [`certificate`] read what stands in the cells.
+//! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
+//! 5. [`ledger`] keeps what every server presented on every connector, and when.
+//! 6. [`expectation`] is what should be presented; [`verdict`] compares.
+//! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which
+//!    message is due at which receiver.
+//! 8. [`snapshot`] is the state as others see it; [`engine`] chains all of this.
+//!
+//! No stage reads a file or a clock, logs, or waits: `now` is always an argument. So every story can be told to it in a
+//! test, and a test decides what time it is. The suite enforces both the order and the ban.
 
 pub mod alert;
 pub mod certificate;

@@ -24,6 +24,8 @@ use crate::daemon::source;
 use crate::daemon::source::LogDirectory;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
+use crate::pipeline::file::Tally;
+use crate::pipeline::snapshot::Judged;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Severity;
 use crate::render::json;
@@ -98,6 +100,7 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     }
     let progress = progress(&directories);
     let mut files = 0;
+    let mut tally = Tally::default();
     let mut refused = Vec::new();
     let mut buffer = vec![0; CHUNK];
     for directory in &directories {
@@ -110,9 +113,11 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
                 file.refused().is_none()
             })
             .map_err(|error| format!("{}: {}", path.path.display(), source::remedy(&error)))?;
-            match file.refused() {
-                Some(refusal) => refused.push((path.path.clone(), refusal)),
-                None => files += 1,
+            if let Some(refusal) = file.refused() {
+                refused.push((path.path.clone(), refusal));
+            } else {
+                files += 1;
+                tally += file.tally();
             }
         }
         engine.end_stream(stream, now);
@@ -127,7 +132,7 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     Ok(Report {
         files,
         refused,
-        tally: engine.tally(),
+        tally,
         first_row,
         last_row,
         snapshot: engine.snapshot(now),
@@ -203,7 +208,12 @@ fn exit_code(report: &Report) -> u8 {
     if !report.judged {
         return MATCH;
     }
-    let judged = &report.snapshot.judged;
+    let judged: Vec<&Judged> = report
+        .snapshot
+        .judged
+        .iter()
+        .filter(|judged| judged.expected)
+        .collect();
     let any = |verdict| judged.iter().any(|judged| judged.verdict == verdict);
     let warns = judged
         .iter()

@@ -39,7 +39,7 @@ pub(super) fn read(
     let key = Key::default().child("connectors");
     let entries = problems.list(&key, typed, |problems, key, typed| {
         let name = &typed.value.name;
-        if !names.insert(name.value.to_lowercase()) {
+        if !names.insert(name.value.trim().to_lowercase()) {
             let wrong = "stands in an earlier entry already, and the first one counts";
             problems.add(&key.child("name"), name.referenced, wrong);
         }
@@ -111,7 +111,7 @@ fn inbound_connectors(
     let mut names = BTreeSet::new();
     problems.list(&key, typed, |problems, key, typed| {
         let name = &typed.value.name;
-        if !names.insert(name.value.to_lowercase()) {
+        if !names.insert(name.value.trim().to_lowercase()) {
             let wrong = "is the name of an earlier inbound connector too";
             problems.add(&key.child("name"), name.referenced, wrong);
         }

@@ -26,7 +26,7 @@ pub(super) struct Paths<'a> {
 impl Paths<'_> {
     /// A log directory, perhaps with wildcards.
     pub(super) fn directory(self, text: &str) -> Result<PathPattern, Wrong> {
-        PathPattern::new(self.resolve(text)?)
+        PathPattern::new(self.folder, typed_path(text)?)
     }
 
     /// A file that is read when it is needed, so it need not exist yet.
@@ -39,7 +39,7 @@ impl Paths<'_> {
         }
         let Some(rest) = text.strip_prefix(CREDENTIALS) else {
             no_expansion(text)?;
-            return self.resolve(text);
+            return Ok(self.folder.join(typed_path(text)?));
         };
         no_expansion(rest)?;
         let credentials = self.credentials.ok_or(
@@ -51,19 +51,20 @@ impl Paths<'_> {
             _ => Err("names no file below `${CREDENTIALS_DIRECTORY}`".into()),
         }
     }
+}
 
-    fn resolve(self, text: &str) -> Result<PathBuf, Wrong> {
-        let path = Path::new(text);
-        if text == "~" || text.starts_with("~/") {
-            return Err("begins with `~`, which only a shell expands; write the whole path".into());
-        }
-        if !path.is_absolute() && is_windows_path(text) {
-            return Err(
-                "is a Windows path, which this system cannot open; mount the share, and name the mount point".into(),
-            );
-        }
-        Ok(self.folder.join(path))
+/// A path as it was typed, unless it can mean nothing here.
+fn typed_path(text: &str) -> Result<&Path, Wrong> {
+    let path = Path::new(text);
+    if text == "~" || text.starts_with("~/") {
+        return Err("begins with `~`, which only a shell expands; write the whole path".into());
     }
+    if !path.is_absolute() && is_windows_path(text) {
+        return Err(
+            "is a Windows path, which this system cannot open; mount the share, and name the mount point".into(),
+        );
+    }
+    Ok(path)
 }
 
 /// `C:\…` or `\\server\share\…`.
@@ -101,10 +102,12 @@ pub struct Fit {
 }
 
 impl PathPattern {
-    fn new(path: PathBuf) -> Result<Self, Wrong> {
-        let mut root = PathBuf::new();
+    /// Reads the typed path; the folder it may be relative to is taken literally, whatever it is called.
+    fn new(folder: &Path, typed: &Path) -> Result<Self, Wrong> {
+        // Pushing the first component of an absolute path replaces the folder.
+        let mut root = folder.to_owned();
         let mut steps = Vec::new();
-        for component in path.components() {
+        for component in typed.components() {
             let step = Step::read(component)?;
             match step {
                 Step::Name(_) if steps.is_empty() => root.push(component),
@@ -121,7 +124,11 @@ impl PathPattern {
         if count(|step| matches!(step, Step::AnyDepth)) > MAX_ANY_DEPTH {
             return Err(format!("has `**` more than {MAX_ANY_DEPTH} times").into());
         }
-        Ok(Self { path, root, steps })
+        Ok(Self {
+            path: folder.join(typed),
+            root,
+            steps,
+        })
     }
 
     /// The whole path as typed, behind the configuration's folder if it is relative.
@@ -146,7 +153,8 @@ impl PathPattern {
             .any(|step| matches!(step, Step::Server { .. }))
     }
 
-    /// Whether a directory, spelled as [`Self::root`] and what follows it, is meant.
+    /// Whether a directory, spelled as [`Self::root`] and what follows it, is meant. All below it is meant too, so a
+    /// search ends there.
     pub fn fit(&self, directory: &Path) -> Option<Fit> {
         let mut server = None;
         let names = self.names_below_root(directory)?;
@@ -272,20 +280,11 @@ fn no_other_braces(text: &str) -> Result<(), Wrong> {
 mod tests {
     use super::*;
 
-    fn paths() -> Paths<'static> {
+    fn paths(credentials: Option<&Path>) -> Paths<'_> {
         Paths {
             folder: Path::new("/etc/certdrift"),
-            credentials: None,
+            credentials,
         }
-    }
-
-    #[expect(
-        clippy::option_option,
-        reason = "whether it fits, and whether it names a server"
-    )]
-    fn server_in(pattern: &str, directory: &str) -> Option<Option<String>> {
-        let pattern = paths().directory(pattern).unwrap();
-        pattern.fit(Path::new(directory)).map(|fit| fit.server)
     }
 
     #[test]
@@ -318,12 +317,14 @@ mod tests {
             ),
             ("/srv/**", "/other", None),
         ] {
-            let expected = expected.map(|server| server.map(str::to_owned));
-            assert_eq!(
-                server_in(pattern, directory),
-                expected,
-                "{pattern} {directory}"
-            );
+            let fit = paths(None)
+                .directory(pattern)
+                .unwrap()
+                .fit(Path::new(directory));
+            let expected = expected.map(|server: Option<&str>| Fit {
+                server: server.map(str::to_owned),
+            });
+            assert_eq!(fit, expected, "{pattern} {directory}");
         }
     }
 
@@ -338,7 +339,7 @@ mod tests {
             ("/srv/{server}", "/elsewhere", false),
             ("/srv/EX01", "/srv/EX01", false),
         ] {
-            let pattern = paths().directory(pattern).unwrap();
+            let pattern = paths(None).directory(pattern).unwrap();
             assert_eq!(
                 pattern.may_lead_to_fit(Path::new(directory)),
                 expected,
@@ -349,18 +350,26 @@ mod tests {
 
     #[test]
     fn the_root_ends_before_the_first_wildcard() {
-        let pattern = paths().directory("../tests/{server}/SmtpSend").unwrap();
+        let pattern = paths(None).directory("../tests/{server}/SmtpSend").unwrap();
         assert_eq!(pattern.root(), Path::new("/etc/certdrift/../tests"));
         assert!(pattern.names_server() && !pattern.is_literal());
     }
 
     #[test]
-    fn credentials_are_expanded_in_files_only() {
-        let service = Paths {
-            credentials: Some(Path::new("/run/credentials/x")),
-            ..paths()
+    fn the_folder_of_the_file_may_be_called_anything() {
+        let odd = Paths {
+            folder: Path::new("/etc/a*b/{server}"),
+            credentials: None,
         };
-        let file = service.file("${CREDENTIALS_DIRECTORY}/hook").unwrap();
+        let pattern = odd.directory("logs").unwrap();
+        assert_eq!(pattern.root(), Path::new("/etc/a*b/{server}/logs"));
+        assert!(pattern.is_literal());
+    }
+
+    #[test]
+    fn credentials_are_expanded_in_files_only() {
+        let set = paths(Some(Path::new("/run/credentials/x")));
+        let file = set.file("${CREDENTIALS_DIRECTORY}/hook").unwrap();
         assert_eq!(file, Path::new("/run/credentials/x/hook"));
         for wrong in [
             "${CREDENTIALS_DIRECTORY}",
@@ -368,8 +377,8 @@ mod tests {
             "${HOME}/hook",
             "a${CREDENTIALS_DIRECTORY}/b",
         ] {
-            assert!(service.file(wrong).is_err(), "{wrong}");
+            assert!(set.file(wrong).is_err(), "{wrong}");
         }
-        assert!(paths().file("${CREDENTIALS_DIRECTORY}/hook").is_err());
+        assert!(paths(None).file("${CREDENTIALS_DIRECTORY}/hook").is_err());
     }
 }

@@ -303,32 +303,57 @@ pub fn send_logs(directory: &Path) -> io::Result<Vec<PathBuf>> {
     })
 }
 
-/// The servers of directories, by their paths: for each the innermost folder that is none of Exchange's own. Where two
-/// different folders have the same name, as many of their parents are named with it as it takes to tell them apart.
+/// The servers of directories, by their paths: for each the innermost folder that is none of Exchange's own. Where
+/// different folders have the same name, the part of their paths in which they differ names them.
 pub fn server_names(directories: &[PathBuf]) -> Vec<String> {
     let roots: Vec<Vec<String>> = directories.iter().map(|path| server_root(path)).collect();
     let distinct: BTreeSet<&Vec<String>> = roots.iter().collect();
+    let mut owners: BTreeMap<String, BTreeSet<&Vec<String>>> = BTreeMap::new();
+    for root in &roots {
+        let name = server_name(root, &distinct);
+        owners.entry(name).or_default().insert(root);
+    }
     roots
         .iter()
         .map(|root| {
-            let shared = |depth: usize| {
-                let tail = &root[root.len() - depth..];
-                distinct
-                    .iter()
-                    .filter(|other| other.ends_with(tail))
-                    .count()
-                    > 1
-            };
-            let longest = root.len().max(1);
-            let depth = (1..longest)
-                .find(|&depth| !shared(depth))
-                .unwrap_or(longest);
-            match root.len() {
-                0 => "local".to_owned(),
-                length => root[length - depth.min(length)..].join("/"),
-            }
+            let name = server_name(root, &distinct);
+            // The part that tells two namesakes apart can be the name of a third.
+            let is_shared = owners.get(&name).is_some_and(|owners| owners.len() > 1);
+            if is_shared { root.join("/") } else { name }
         })
         .collect()
+}
+
+fn server_name(root: &[String], all: &BTreeSet<&Vec<String>>) -> String {
+    let Some(last) = root.last() else {
+        return "local".to_owned();
+    };
+    let namesakes: Vec<&&Vec<String>> = all
+        .iter()
+        .filter(|other| other.last() == Some(last))
+        .collect();
+    // How many folders at the end say nothing, because every namesake has them.
+    let common = (1..root.len())
+        .take_while(|&depth| {
+            namesakes
+                .iter()
+                .all(|other| other.ends_with(&root[root.len() - depth..]))
+        })
+        .count();
+    if namesakes.len() == 1 {
+        return last.clone();
+    }
+    let kept = &root[..root.len() - common];
+    let is_unique = |depth: &usize| {
+        let tail = &root[root.len() - common - depth..];
+        namesakes
+            .iter()
+            .filter(|other| other.ends_with(tail))
+            .count()
+            == 1
+    };
+    let depth = (1..=kept.len()).find(is_unique).unwrap_or(kept.len());
+    kept[kept.len() - depth..].join("/")
 }
 
 /// The path down to the folder that names the server.
@@ -478,13 +503,14 @@ mod tests {
                 ],
                 vec!["EX01", "EX01"],
             ),
-            (
-                vec!["/a/EX01/SmtpSend", "/b/EX01/SmtpSend"],
-                vec!["a/EX01", "b/EX01"],
-            ),
+            (vec!["/a/EX01/SmtpSend", "/b/EX01/SmtpSend"], vec!["a", "b"]),
             (
                 vec!["/EX01/SmtpSend", "/b/EX01/SmtpSend"],
-                vec!["EX01", "b/EX01"],
+                vec!["EX01", "b"],
+            ),
+            (
+                vec!["/a/EX01", "/b/EX01", "/x/b/SmtpSend"],
+                vec!["a", "b/EX01", "x/b"],
             ),
             (vec!["/SmtpSend"], vec!["local"]),
         ] {

@@ -1,31 +1,27 @@
 //! Certificates as the protocol log describes them: rows of form A, B and C.
 //!
-//! Exchange 2013 and before write a block of rows, one value each (form A). Later versions write one row, without dates
-//! (B) or with them (C):
-//!
-//! ```text
-//!  <subject> <issuer> <serial> <thumbprint> [<not before> <not after>] <dns;dns>
-//! ```
-//!
-//! The parts are joined by blanks and distinguished names are full of blanks, so the row is read from its fixed points:
-//! the thumbprint (40 hex digits) and the dates behind it. The form is told by what stands there, never by the version
-//! in the file's header, which lies.
+//! Exchange 2013 and before write a block of rows, one value each (form A, [`Block`]). Later versions write one row,
+//! without dates (B) or with them (C), which [`row`] takes apart. The form is told row by row, never by the version in
+//! the file's header, which lies.
 
 pub mod dn;
 pub mod known;
+pub mod label;
+pub mod row;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::pipeline::certificate::dn::Cut;
 use crate::pipeline::certificate::dn::DistinguishedName;
 use crate::pipeline::certificate::dn::MAX_NAME_BYTES;
-use crate::pipeline::tls;
 
 /// How many bytes of DNS names are kept of one certificate. Public certificates hold some hundred names at most; what
 /// is cut off is flagged, and nothing is concluded from its absence.
 pub const MAX_NAMES_BYTES: usize = 32 * 1024;
+
+/// How many DNS names are kept of one certificate, so that a row of empty-looking names costs no memory either.
+pub const MAX_NAMES: usize = 2048;
 
 /// The longest serial number that is kept, in hex digits (RFC 5280 allows 20 bytes; real ones exceed it).
 const MAX_SERIAL_DIGITS: usize = 128;
@@ -65,9 +61,9 @@ pub enum ValiditySource {
 /// What of a certificate could not be read; a verdict must not rest on what is missing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Gaps {
-    /// Subject and issuer could not be told apart.
+    /// Subject and issuer could not be told apart, or were cut at [`MAX_NAME_BYTES`].
     pub dn_uncut: bool,
-    /// The names are unknown (block cut short) or were cut at [`MAX_NAMES_BYTES`].
+    /// The names are unknown (block cut short), or were cut at [`MAX_NAMES_BYTES`] or [`MAX_NAMES`].
     pub names_incomplete: bool,
 }
 
@@ -103,9 +99,11 @@ impl Thumbprint {
 }
 
 impl Certificate {
-    /// The subject's most specific common name.
+    /// The subject's most specific common name. Where subject and issuer could not be told apart, only one that the
+    /// text begins with and whose end is beyond doubt; in a row that broke off, no end is.
     pub fn common_name(&self) -> Option<String> {
         if self.gaps.dn_uncut {
+            self.thumbprint?;
             return dn::leading_common_name(&self.subject).map(std::borrow::Cow::into_owned);
         }
         let subject = DistinguishedName::parse(&self.subject)?;
@@ -163,55 +161,9 @@ fn dns_name(name: &str) -> Option<String> {
     sound.then(|| format!("{star}{ascii}"))
 }
 
-/// What an `*` row is about, by its `context`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Label {
-    /// Form A: the certificate that is being offered follows in rows of its own.
-    OwnBlockStart,
-    /// Form B or C: this row holds the certificate that is being offered.
-    OwnRow,
-    /// Form A: one value of the certificate whose block is open, be it ours or another's.
-    BlockRow,
-    /// A certificate that is not the client certificate: the peer's, a smart host's, one of a direct trust.
-    Foreign,
-    /// TLS was negotiated.
-    TlsSucceeded,
-    /// TLS failed.
-    TlsFailed,
-    /// Nothing to do with certificates.
-    Other,
-}
-
-const OWN: &[u8] = b"Sending certificate";
-const FOREIGN: [&[u8]; 6] = [
-    b"Remote certificate",
-    b"Received certificate",
-    b"DirectTrust certificate",
-    b"SmartHost certificate",
-    b"Secure domain certificate",
-    b"Proxy target certificate",
-];
-
-/// Tells what an `*` row is about.
-pub fn label(context: &[u8]) -> Label {
-    match context.first() {
-        Some(b'S') if context == OWN => Label::OwnBlockStart,
-        Some(b'S') if context.starts_with(OWN) => Label::OwnRow,
-        Some(b'C') if field(context).is_some() => Label::BlockRow,
-        Some(b'T') if tls::is_success(context) => Label::TlsSucceeded,
-        Some(b'T' | b'O') if tls::is_failure(context) => Label::TlsFailed,
-        Some(b'R' | b'D' | b'S' | b'P')
-            if FOREIGN.iter().any(|prefix| context.starts_with(prefix)) =>
-        {
-            Label::Foreign
-        }
-        _ => Label::Other,
-    }
-}
-
-/// The values of a form A block.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Field {
+/// The values of a form A block, in the order of its rows.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Field {
     Subject,
     Issuer,
     Serial,
@@ -219,7 +171,8 @@ enum Field {
     Names,
 }
 
-fn field(context: &[u8]) -> Option<Field> {
+/// Which value a form A row holds, by its `context`.
+pub(crate) fn field(context: &[u8]) -> Option<Field> {
     match context {
         b"Certificate subject" => Some(Field::Subject),
         b"Certificate issuer name" => Some(Field::Issuer),
@@ -231,9 +184,13 @@ fn field(context: &[u8]) -> Option<Field> {
 }
 
 /// A form A block while its rows come in.
+///
+/// The rows that begin another certificate's block carry the same labels as those of ours, and the row in front of them
+/// that tells whose they are may be lost. So a value that stands where it cannot stand in this block ends it.
 #[derive(Clone, Debug)]
 pub struct Block {
     found: Certificate,
+    last: Option<Field>,
 }
 
 /// What a row did to a block.
@@ -265,19 +222,30 @@ impl Block {
                     names_incomplete: true,
                 },
             },
+            last: None,
         }
     }
 
-    /// Takes one row.
+    /// Takes one row; its value is text as it was before it was quoted.
     pub fn row(&mut self, context: &[u8], data: &[u8]) -> BlockStep {
         let Some(field) = field(context) else {
             return BlockStep::NotPart;
         };
+        if self.last >= Some(field) {
+            return BlockStep::NotPart;
+        }
+        self.last = Some(field);
         let text = String::from_utf8_lossy(data);
         let text = text.trim();
         match field {
-            Field::Subject => capped(text).clone_into(&mut self.found.subject),
-            Field::Issuer => self.found.issuer = Some(capped(text).to_owned()),
+            Field::Subject => {
+                capped(text).clone_into(&mut self.found.subject);
+                self.found.gaps.dn_uncut |= text.len() > MAX_NAME_BYTES;
+            }
+            Field::Issuer => {
+                self.found.issuer = Some(capped(text).to_owned());
+                self.found.gaps.dn_uncut |= text.len() > MAX_NAME_BYTES;
+            }
             Field::Serial => self.found.serial = serial(text),
             Field::Thumbprint => self.found.thumbprint = Thumbprint::parse(text),
             Field::Names => {
@@ -290,147 +258,52 @@ impl Block {
         BlockStep::Continues
     }
 
-    /// The block was cut short: what is there, flagged as incomplete.
+    /// The block was cut short: what is there, flagged as incomplete. That a block began says that a certificate was
+    /// offered, so there is one even if nothing of it came.
     pub fn finish(self) -> Certificate {
         self.found
     }
 }
 
-/// Reads a row of form B or C. It always gives a certificate: one was offered, whatever of it can be read. A row
-/// without a recognisable thumbprint gives one that nothing is concluded from.
-pub fn parse_row(data: &[u8]) -> Certificate {
-    let text = String::from_utf8_lossy(data);
-    let text = text.trim();
-    let Some(anchor) = anchor(text) else {
-        return Certificate {
-            subject: capped(text).to_owned(),
-            gaps: Gaps {
-                dn_uncut: true,
-                names_incomplete: true,
-            },
-            ..Block::start().finish()
-        };
-    };
-    let left = text[..anchor.thumbprint.0].trim_end();
-    let (distinguished_names, serial) = match left.rsplit_once(' ') {
-        Some((names, digits)) => match serial(digits) {
-            Some(serial) => (names.trim_end(), Some(serial)),
-            None => (left, None),
-        },
-        None => (left, None),
-    };
-    let (subject, issuer) = match dn::cut(distinguished_names) {
-        Cut::One(subject, issuer) => (subject, Some(issuer)),
-        Cut::None | Cut::Several => (distinguished_names, None),
-    };
-    let (names, names_incomplete) = dns_names(anchor.names);
-    Certificate {
-        thumbprint: Thumbprint::parse(&text[anchor.thumbprint.0..anchor.thumbprint.1]),
-        subject: capped(subject).to_owned(),
-        issuer: issuer.map(|issuer| capped(issuer).to_owned()),
-        serial,
-        names,
-        not_before: anchor.not_before,
-        not_after: anchor.not_after,
-        validity_from: anchor.not_after.map(|_| ValiditySource::Log),
-        gaps: Gaps {
-            dn_uncut: issuer.is_none(),
-            names_incomplete,
-        },
-    }
-}
-
-/// The fixed points of a form B or C row.
-struct Anchor<'a> {
-    /// Start and end of the thumbprint.
-    thumbprint: (usize, usize),
-    not_before: Option<Timestamp>,
-    not_after: Option<Timestamp>,
-    names: &'a str,
-}
-
-/// Finds the thumbprint. In form C it is the one with two dates behind it. In form B it is the last word or the last
-/// but one (the names are one word, and may be missing). A serial number of 20 bytes looks the same and stands in front
-/// of it, so of two neighbours the second one is the thumbprint.
-fn anchor(text: &str) -> Option<Anchor<'_>> {
-    let words: Vec<(usize, &str)> = words(text).collect();
-    let is_thumbprint = |index: &usize| Thumbprint::parse(words[*index].1).is_some();
-    let at = |index: usize| {
-        let (start, word) = words[index];
-        (start, start + word.len())
-    };
-    let dated = (0..words.len().saturating_sub(2)).rev().find_map(|index| {
-        is_thumbprint(&index).then_some(())?;
-        let not_before = date(words[index + 1].1)?;
-        let not_after = date(words[index + 2].1)?;
-        Some(Anchor {
-            thumbprint: at(index),
-            not_before: Some(not_before),
-            not_after: Some(not_after),
-            names: words
-                .get(index + 3)
-                .map_or("", |(start, _)| &text[*start..]),
-        })
-    });
-    dated.or_else(|| {
-        let index = (0..words.len()).rev().find(is_thumbprint)?;
-        Some(Anchor {
-            thumbprint: at(index),
-            not_before: None,
-            not_after: None,
-            names: words
-                .get(index + 1)
-                .map_or("", |(start, _)| &text[*start..]),
-        })
-    })
-}
-
-/// The words between blanks, with their offsets.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut offset = 0;
-    text.split(' ').filter_map(move |word| {
-        let start = offset;
-        offset += word.len() + 1;
-        (!word.is_empty()).then_some((start, word))
-    })
-}
-
-/// `2023-08-12T10:39:24.000Z`, with or without fraction and `Z`.
-fn date(word: &str) -> Option<Timestamp> {
-    let plain = word.strip_suffix('Z').unwrap_or(word);
-    if plain.len() < 19 || plain.as_bytes()[10] != b'T' {
-        return None;
-    }
-    let civil: jiff::civil::DateTime = plain.parse().ok()?;
-    jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()
-}
-
+/// Upper-case hex of even length; a zero that was left out in front is put back.
 fn serial(text: &str) -> Option<String> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let sound =
-        digits && text.len().is_multiple_of(2) && (2..=MAX_SERIAL_DIGITS).contains(&text.len());
-    sound.then(|| text.to_ascii_uppercase())
+    let sound = (1..=MAX_SERIAL_DIGITS).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let zero = if text.len().is_multiple_of(2) {
+        ""
+    } else {
+        "0"
+    };
+    sound.then(|| format!("{zero}{}", text.to_ascii_uppercase()))
 }
 
-/// Splits `dns;dns`. Whether names were left out because they are too many.
+/// Splits `dns;dns`. Whether names were left out: because they are too many, or because something else stands among
+/// them. (Dates in a form that is not known, say; then the last word may be a name all the same.)
 fn dns_names(text: &str) -> (Vec<String>, bool) {
     let mut names = Vec::new();
     let mut bytes = 0;
-    for name in text
-        .split(';')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-    {
+    let mut foreign = false;
+    for part in text.split(';').map(str::trim) {
+        let name = match part.rsplit_once(' ') {
+            Some((_, last)) => {
+                foreign = true;
+                if last.contains('.') { last } else { "" }
+            }
+            None => part,
+        };
+        if name.is_empty() {
+            continue;
+        }
         bytes += name.len();
-        if bytes > MAX_NAMES_BYTES {
+        if bytes > MAX_NAMES_BYTES || names.len() == MAX_NAMES {
             return (names, true);
         }
         names.push(name.to_lowercase());
     }
-    (names, false)
+    (names, foreign)
 }
 
-/// A distinguished name cut at its limit; what is cut there no longer parses, and so is never compared.
+/// A distinguished name cut at its limit. What was cut may parse all the same, so it must be flagged.
 fn capped(text: &str) -> &str {
     let mut end = text.len().min(MAX_NAME_BYTES);
     while !text.is_char_boundary(end) {
@@ -440,168 +313,4 @@ fn capped(text: &str) -> &str {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const THUMBPRINT: &str = "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C";
-
-    fn subject_issuer(certificate: &Certificate) -> (&str, Option<&str>) {
-        (&certificate.subject, certificate.issuer.as_deref())
-    }
-
-    #[test]
-    fn form_c_has_dates() {
-        let row = format!(
-            " CN=mail.contoso.com, O=\"Contoso, Ltd\", C=US CN=DigiCert TLS RSA SHA256 2020 CA1, O=DigiCert Inc, C=US 0A1B {THUMBPRINT} 2023-08-12T10:39:24.000Z 2024-09-12T10:39:23.000Z mail.contoso.com;*.Contoso.com;"
-        );
-        let found = parse_row(row.as_bytes());
-        assert_eq!(
-            subject_issuer(&found),
-            (
-                "CN=mail.contoso.com, O=\"Contoso, Ltd\", C=US",
-                Some("CN=DigiCert TLS RSA SHA256 2020 CA1, O=DigiCert Inc, C=US")
-            )
-        );
-        assert_eq!(found.serial.as_deref(), Some("0A1B"));
-        assert_eq!(found.thumbprint.unwrap().to_string(), THUMBPRINT);
-        assert_eq!(found.not_after.unwrap().to_string(), "2024-09-12T10:39:23Z");
-        assert_eq!(found.validity_from, Some(ValiditySource::Log));
-        assert_eq!(found.names, ["mail.contoso.com", "*.contoso.com"]);
-        assert!(!found.is_cut_short());
-    }
-
-    #[test]
-    fn form_b_has_none_and_its_names_may_be_missing() {
-        for (names, expected) in [(" mail.contoso.com", 1), ("", 0), (" ", 0)] {
-            let row = format!(" CN=mail.contoso.com CN=CA 0A1B {THUMBPRINT}{names}");
-            let found = parse_row(row.as_bytes());
-            assert_eq!(
-                subject_issuer(&found),
-                ("CN=mail.contoso.com", Some("CN=CA"))
-            );
-            assert_eq!(found.names.len(), expected);
-            assert_eq!((found.not_before, found.validity_from), (None, None));
-        }
-    }
-
-    #[test]
-    fn a_serial_of_twenty_bytes_is_no_thumbprint() {
-        let serial = "00112233445566778899AABBCCDDEEFF00112233";
-        for tail in [
-            "",
-            " mail.contoso.com",
-            " 2026-01-01T00:00:00Z 2026-04-01T00:00:00 mail.contoso.com",
-        ] {
-            let row = format!(" CN=a.example CN=CA {serial} {THUMBPRINT}{tail}");
-            let found = parse_row(row.as_bytes());
-            assert_eq!(found.serial.as_deref(), Some(serial));
-            assert_eq!(found.thumbprint.unwrap().to_string(), THUMBPRINT);
-        }
-    }
-
-    #[test]
-    fn hex_inside_a_name_is_no_thumbprint() {
-        let row = format!(
-            " CN=00112233445566778899AABBCCDDEEFF00112233 x, O=b CN=CA 0A {THUMBPRINT} 2026-01-01T00:00:00.000Z 2026-04-01T00:00:00.000Z a.example"
-        );
-        assert_eq!(
-            parse_row(row.as_bytes()).thumbprint.unwrap().to_string(),
-            THUMBPRINT
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_cut_is_kept_whole_and_flagged() {
-        let found = parse_row(format!(" CN=only one name 0A1B {THUMBPRINT} a.example").as_bytes());
-        assert_eq!(subject_issuer(&found), ("CN=only one name", None));
-        assert!(found.gaps.dn_uncut && !found.is_cut_short());
-        let found = parse_row(b" CN=a CN=b 0A1B");
-        assert!(found.thumbprint.is_none() && found.is_cut_short());
-    }
-
-    #[test]
-    fn a_block_is_complete_with_its_names() {
-        let mut block = Block::start();
-        for (context, data) in [
-            ("Certificate subject", "CN=mail.contoso.com"),
-            ("Certificate issuer name", "CN=CA"),
-            ("Certificate serial number", "0a1b"),
-            ("Certificate thumbprint", THUMBPRINT),
-        ] {
-            assert_eq!(
-                block.row(context.as_bytes(), data.as_bytes()),
-                BlockStep::Continues
-            );
-        }
-        assert!(block.clone().finish().gaps.names_incomplete);
-        assert_eq!(block.row(b"Remote certificate", b""), BlockStep::NotPart);
-        let last = block.row(b"Certificate alternate names", b"a.example;b.example");
-        let found = match last {
-            BlockStep::Complete(found) => Some(found),
-            BlockStep::Continues | BlockStep::NotPart => None,
-        }
-        .unwrap();
-        assert_eq!(found.names, ["a.example", "b.example"]);
-        assert_eq!(found.serial.as_deref(), Some("0A1B"));
-        assert!(!found.is_cut_short());
-    }
-
-    #[test]
-    fn labels_tell_ours_from_theirs() {
-        for (context, expected) in [
-            ("Sending certificate", Label::OwnBlockStart),
-            (
-                "Sending certificate Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names",
-                Label::OwnRow,
-            ),
-            (
-                "Sending certificate Certificate subject Certificate issuer name",
-                Label::OwnRow,
-            ),
-            ("Remote certificate", Label::Foreign),
-            ("Remote certificate Subject Issuer name", Label::Foreign),
-            ("Received certificate", Label::Foreign),
-            ("SmartHost certificate", Label::Foreign),
-            ("Certificate thumbprint", Label::BlockRow),
-            (
-                "TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using x",
-                Label::TlsSucceeded,
-            ),
-            (
-                "TLS negotiation failed with error SocketError",
-                Label::TlsFailed,
-            ),
-            ("Set Session Permissions", Label::Other),
-            ("", Label::Other),
-        ] {
-            assert_eq!(label(context.as_bytes()), expected, "{context}");
-        }
-    }
-
-    #[test]
-    fn presented_names_are_compared_as_dns_does() {
-        let mut certificate = Block::start().finish();
-        certificate.subject = "CN=Mail.Contoso.com., O=x".to_owned();
-        certificate.names = ["mail.contoso.com", "*.bücher.example", "no name", "single"]
-            .map(str::to_owned)
-            .to_vec();
-        assert_eq!(
-            certificate.presented_names(),
-            ["mail.contoso.com", "*.xn--bcher-kva.example"]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_row_makes_it_panic(data in "[ -~]{0,200}", raw in proptest::collection::vec(any::<u8>(), 0..200)) {
-            for row in [data.as_bytes(), &raw] {
-                let found = parse_row(row);
-                let _ = (found.presented_names(), found.common_name(), label(row));
-            }
-            let _ = parse_row(format!("{data} {THUMBPRINT} {data}").as_bytes());
-        }
-    }
-}
+mod tests;

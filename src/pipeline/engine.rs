@@ -21,7 +21,6 @@ use crate::pipeline::alert::findings::Bench;
 use crate::pipeline::alert::findings::Findings;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::file::LogFile;
-use crate::pipeline::file::Tally;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outbox;
@@ -39,6 +38,7 @@ use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::ExpectedConnector;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::verdict::Verdict;
 
 /// A finding older than this changes the state but is not told on its own; the state that it leads to is.
 pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
@@ -55,7 +55,6 @@ pub struct Engine {
 struct Reading {
     sessions: Sessions,
     ledger: Arc<Ledger>,
-    tally: Tally,
     first_millis: Option<i64>,
     last_millis: Option<i64>,
 }
@@ -84,9 +83,9 @@ impl Engine {
     /// Takes over what is expected, at the start and when the configuration changes. Alerts of connectors that are no
     /// longer judged end.
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
-        self.judging.expectations = expectations;
+        let before = std::mem::replace(&mut self.judging.expectations, expectations);
         let ledger = Arc::clone(&self.reading.ledger);
-        self.judging.expectations_changed(&ledger, now);
+        self.judging.expectations_changed(&before, &ledger, now);
     }
 
     /// Takes over the list of receivers, at the start and when the configuration changes.
@@ -101,17 +100,12 @@ impl Engine {
 
     /// Reads the next bytes of a file.
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
-        let before = file.tally();
         file.feed(chunk, |row| self.row(stream, &row, now));
-        self.reading.tally += file.tally() - before;
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
-        let before = file.tally();
-        let taken = file.take_unfinished(|row| self.row(stream, &row, now));
-        self.reading.tally += file.tally() - before;
-        taken
+        file.take_unfinished(|row| self.row(stream, &row, now))
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
@@ -146,11 +140,6 @@ impl Engine {
         self.judging.outbox.answered(number, outcome, now, spread);
     }
 
-    /// What was read, over all files.
-    pub fn tally(&self) -> Tally {
-        self.reading.tally
-    }
-
     /// Times of the earliest and the latest row.
     pub fn row_times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         let reading = &self.reading;
@@ -170,7 +159,7 @@ impl Engine {
         Snapshot {
             at: now,
             ledger: Arc::clone(&self.reading.ledger),
-            judged: self.judging.judged(),
+            judged: self.judging.judged(&self.reading.ledger),
             expected: expected_connectors(&self.judging.expectations),
             alerts: self.judging.alerts.firing().cloned().collect(),
             receivers: self.judging.outbox.status(),
@@ -254,7 +243,8 @@ impl Judging {
         self.send(notices, now);
     }
 
-    fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
+    /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
+    fn expectations_changed(&mut self, before: &Expectations, ledger: &Ledger, now: Timestamp) {
         let gone: Vec<Place> = self
             .watched
             .keys()
@@ -267,7 +257,9 @@ impl Judging {
             notices.extend(self.alerts.update(&place, &[], now));
         }
         for (place, watched) in &mut self.watched {
-            if let Some(expectation) = self.expectations.for_connector(&place.connector) {
+            if let Some(expectation) = self.expectations.for_connector(&place.connector)
+                && before.for_connector(&place.connector) != Some(expectation)
+            {
                 watched.findings.expectation_changed(Bench {
                     connector: &place.connector,
                     expectation,
@@ -331,13 +323,17 @@ impl Judging {
         }
     }
 
-    fn judged(&self) -> Vec<Judged> {
-        self.watched
-            .iter()
-            .map(|(place, watched)| Judged {
-                place: place.clone(),
-                verdict: watched.findings.verdict(),
-                reasons: watched.findings.reasons(),
+    fn judged(&self, ledger: &Ledger) -> Vec<Judged> {
+        ledger
+            .connectors()
+            .map(|(place, _)| {
+                let findings = self.watched.get(place).map(|watched| &watched.findings);
+                Judged {
+                    place: place.clone(),
+                    expected: self.expectations.for_connector(&place.connector).is_some(),
+                    verdict: findings.map_or(Verdict::Unknown, Findings::verdict),
+                    reasons: findings.map(Findings::reasons).unwrap_or_default(),
+                }
             })
             .collect()
     }

@@ -71,8 +71,17 @@ impl ConnectorPattern {
     }
 }
 
+impl Eq for ConnectorPattern {}
+
+impl PartialEq for ConnectorPattern {
+    /// The same text means the same connectors.
+    fn eq(&self, other: &Self) -> bool {
+        self.typed == other.typed
+    }
+}
+
 /// What one send connector (or all whose names fit a pattern) is expected to present.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expectation {
     /// Which send connectors are meant.
     pub pattern: ConnectorPattern,

@@ -1,14 +1,16 @@
 //! What a server answers: banner, EHLO answer, refusals.
 
+mod masking;
+
 use std::fmt;
 use std::net::IpAddr;
 
-use memchr::memmem;
-
-use crate::pipeline::shown::is_deceptive;
+use crate::pipeline::reply::masking::mask;
 
 /// The longest refusal text that is kept, in characters.
 pub const MAX_TEXT_CHARS: usize = 200;
+/// CR LF inside a cell: the log writes them as two characters each.
+const JOINT: &str = r"\r\n";
 /// The longest host name that is looked at, in bytes (RFC 1035).
 const MAX_HOST_BYTES: usize = 255;
 
@@ -129,8 +131,15 @@ fn enhanced_code(text: &[u8]) -> Option<(EnhancedCode, &[u8])> {
             .then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
     };
     let code = EnhancedCode(u8::try_from(number(1)?).ok()?, number(3)?, number(3)?);
-    let ends = parts.next().is_none() && matches!(text.get(end), None | Some(b' '));
-    ends.then(|| (code, text[end..].trim_ascii_start()))
+    // `5.7.606-649` is a range in a manual, not a code.
+    let ends =
+        parts.next().is_none() && matches!(text.get(end), None | Some(b' ' | b':' | b';' | b'\\'));
+    let rest = text[end..].trim_ascii_start();
+    let rest = rest
+        .strip_prefix(b":")
+        .or(rest.strip_prefix(b";"))
+        .unwrap_or(rest);
+    ends.then(|| (code, rest.trim_ascii_start()))
 }
 
 /// Cuts ` [server]` or ` [server time session]` off the end.
@@ -154,7 +163,7 @@ pub fn classify(reply: &Reply<'_>) -> ReplyClass {
         Some(EnhancedCode(5, 7, 64 | 51 | 68) | EnhancedCode(4, 4, 62)) => ReplyClass::Attribution,
         Some(EnhancedCode(4 | 5, 7, 230)) => ReplyClass::Version,
         Some(EnhancedCode(5, 7, 3) | EnhancedCode(4, 7, 66 | 5)) => ReplyClass::Tls,
-        Some(EnhancedCode(4, 7, 0)) if has_word(reply.text, b"TLS") => ReplyClass::Tls,
+        Some(EnhancedCode(4, 7, 0)) if speaks_of_tls(reply.text) => ReplyClass::Tls,
         Some(
             EnhancedCode(5, 7, 711 | 705 | 708 | 750 | 511 | 606..=649)
             | EnhancedCode(4, 7, 500 | 650),
@@ -165,75 +174,47 @@ pub fn classify(reply: &Reply<'_>) -> ReplyClass {
 
 /// `ATTR35`, `ATTR36`, or the same without R, as a word of its own.
 fn has_attribution_tag(text: &[u8]) -> bool {
-    text.split(|byte| !byte.is_ascii_alphanumeric())
-        .any(|word| matches!(word, b"ATTR35" | b"ATTR36" | b"ATT35" | b"ATT36"))
+    has_word(text, |word| {
+        matches!(word, b"ATTR35" | b"ATTR36" | b"ATT35" | b"ATT36")
+    })
 }
 
-fn has_word(text: &[u8], wanted: &[u8]) -> bool {
-    text.split(|byte| !byte.is_ascii_alphanumeric())
-        .any(|word| word.eq_ignore_ascii_case(wanted))
+/// `TLS` as a word of its own, `STARTTLS`, or `TLS` with a version (`TLSv1.2`, `TLS1_2`).
+fn speaks_of_tls(text: &[u8]) -> bool {
+    has_word(text, |word| {
+        word.eq_ignore_ascii_case(b"STARTTLS")
+            || word.split_at_checked(3).is_some_and(|(name, version)| {
+                name.eq_ignore_ascii_case(b"TLS")
+                    && matches!(version.first(), None | Some(b'0'..=b'9' | b'v' | b'V'))
+            })
+    })
+}
+
+fn has_word(text: &[u8], wanted: impl Fn(&[u8]) -> bool) -> bool {
+    text.split(|byte| !byte.is_ascii_alphanumeric()).any(wanted)
 }
 
 /// The text of a refusal as it may be shown and grouped: no mail addresses, no ids, no control characters, at most
-/// [`MAX_TEXT_CHARS`] characters.
+/// [`MAX_TEXT_CHARS`] characters and an ellipsis. Where several lines were joined, the codes that each begins with are
+/// left out.
 pub fn fold_text(reply: &Reply<'_>) -> String {
     let text = String::from_utf8_lossy(reply.text);
-    let mut folded = String::new();
-    for (index, word) in text
-        .split(is_blank)
-        .filter(|word| !word.is_empty())
-        .enumerate()
-    {
+    let mut joined = String::with_capacity(text.len());
+    for (index, line) in text.split(JOINT).enumerate() {
         if index > 0 {
-            folded.push(' ');
+            joined.push(' ');
         }
-        push_masked(word, &mut folded);
-        if folded.len() > 8 * MAX_TEXT_CHARS {
-            break;
+        match Reply::parse(line.as_bytes()).filter(|further| further.code == reply.code) {
+            Some(further) if index > 0 => joined.push_str(&String::from_utf8_lossy(further.text)),
+            _ => joined.push_str(line),
         }
     }
-    match folded.char_indices().nth(MAX_TEXT_CHARS) {
-        Some((end, _)) => format!("{}…", &folded[..end]),
-        None => folded,
+    let mut folded = mask(&joined);
+    if let Some((end, _)) = folded.char_indices().nth(MAX_TEXT_CHARS) {
+        folded.truncate(end);
+        folded.push('…');
     }
-}
-
-fn is_blank(letter: char) -> bool {
-    letter.is_whitespace() || is_deceptive(letter)
-}
-
-/// Puts a placeholder in the place of an address or an id; the punctuation around it stays.
-fn push_masked(word: &str, folded: &mut String) {
-    let kept_around = |letter: char| "\"'()[]{},;:.!?".contains(letter);
-    let core = word.trim_matches(kept_around);
-    let start = word.len() - word.trim_start_matches(kept_around).len();
-    let mask = if core.contains('@') || core.contains("=40") || core.contains('＠') {
-        "<address>"
-    } else if is_id(core) {
-        "<id>"
-    } else {
-        folded.push_str(word);
-        return;
-    };
-    folded.push_str(&word[..start]);
-    folded.push_str(mask);
-    folded.push_str(&word[start + core.len()..]);
-}
-
-/// Long runs of digits or hex, GUIDs, IP addresses, and names with such a run in them: they name one message, one
-/// mailbox or one machine.
-fn is_id(word: &str) -> bool {
-    let core = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
-    if core.parse::<IpAddr>().is_ok() {
-        return true;
-    }
-    let long_number = core
-        .split(|letter: char| !letter.is_ascii_digit())
-        .any(|digits| digits.len() >= 8);
-    let long_hex = core
-        .split(|letter: char| !letter.is_ascii_hexdigit())
-        .any(|hex| hex.len() >= 8 && hex.bytes().any(|byte| byte.is_ascii_digit()));
-    long_number || long_hex
+    folded
 }
 
 /// The host of a banner: `220 HOST …`.
@@ -289,12 +270,13 @@ fn bracketed_address(text: &[u8]) -> Option<IpAddr> {
         Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => &address[5..],
         _ => address,
     };
-    plain.parse().ok()
+    let address: IpAddr = plain.parse().ok()?;
+    Some(address.to_canonical())
 }
 
 /// Whether the joined form of an EHLO answer offers STARTTLS.
 pub fn offers_starttls(data: &[u8]) -> bool {
-    memmem::find_iter(data, b"STARTTLS").next().is_some()
+    data.starts_with(b"250") && has_word(data, |word| word.eq_ignore_ascii_case(b"STARTTLS"))
 }
 
 /// Whether a host name is one of Exchange Online's: equal to one of its names or below it.
@@ -364,6 +346,16 @@ mod tests {
             ),
             ("421 4.7.0 TLS version too old", ReplyClass::Tls),
             ("421 4.7.0 Too many atls", ReplyClass::Other),
+            ("451 4.7.0 Must issue a STARTTLS command", ReplyClass::Tls),
+            ("451 4.7.0 TLSv1.0 is not supported", ReplyClass::Tls),
+            ("451 4.7.0 TLSX", ReplyClass::Other),
+            ("451 4.7.0 Temporary server error", ReplyClass::Other),
+            ("550 5.7.64: x", ReplyClass::Attribution),
+            ("550 5.7.606-649 x", ReplyClass::Other),
+            (
+                "550-5.7.1 x\\r\\n550 5.7.1 y ATTR35",
+                ReplyClass::Attribution,
+            ),
             (
                 "421 4.7.66 TLS 1.0 and 1.1 are not supported",
                 ReplyClass::Tls,
@@ -413,10 +405,17 @@ mod tests {
                 "Service unavailable, Client host [<id>] blocked",
             ),
             ("451 4.4.62 region. ATTR35", "region. ATTR35"),
-            ("550 a\u{202E}b\u{1b}[31mc", "a b [31mc"),
+            ("550 a\u{202E}b\u{1b}[31mc", "ab[31mc"),
         ] {
             assert_eq!(folded(line), text, "{line}");
         }
+        assert_eq!(
+            folded(
+                r"550-5.1.1 The account does not exist. Try\r\n550-5.1.1 double-checking\r\n550 5.1.1 it. [srv]"
+            ),
+            "The account does not exist. Try double-checking it."
+        );
+        assert_eq!(folded(r"550 no\r\n550 5 left"), "no 5 left");
         assert_eq!(
             folded(&format!("550 {}", "long ".repeat(5000)))
                 .chars()
@@ -432,6 +431,11 @@ mod tests {
         assert!(is_exchange_online(hello_joined.host));
         assert_eq!(hello_joined.client, "203.0.113.7".parse().ok());
         assert!(offers_starttls(joined));
+        assert!(offers_starttls(b"250-STARTTLS"));
+        assert!(!offers_starttls(
+            b"250 x.mx.microsoft Hello [203.0.113.7] XSTARTTLSX"
+        ));
+        assert!(!offers_starttls(b"550 STARTTLS"));
         for (line, address) in [
             (
                 "250-x.mx.microsoft Hello [2001:db8::7]",
@@ -440,6 +444,10 @@ mod tests {
             (
                 "250-x.mx.microsoft Hello [IPv6:2001:db8::7]",
                 Some("2001:db8::7"),
+            ),
+            (
+                "250-x.mx.microsoft Hello [::ffff:203.0.113.7]",
+                Some("203.0.113.7"),
             ),
             ("250 x.mx.microsoft Hello [no address]", None),
             ("250-x.mx.microsoft Hello", None),

@@ -22,7 +22,7 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// What was observed; shared, because it is large and changes seldom.
     pub ledger: Arc<Ledger>,
-    /// The judged connectors, ordered by server and connector.
+    /// Every connector, ordered by server and connector.
     pub judged: Vec<Judged>,
     /// What is expected, one entry per inbound connector of the configuration.
     pub expected: Vec<ExpectedConnector>,
@@ -56,11 +56,14 @@ pub struct ReloadStatus {
     pub succeeded_at: Timestamp,
 }
 
-/// The confirmed verdict on one connector of one server.
+/// The confirmed verdict on one connector of one server. A connector of which nothing is expected is `unknown`, and
+/// nobody is ever called because of it.
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// Which connector.
     pub place: Place,
+    /// Whether the configuration expects something of it.
+    pub expected: bool,
     /// The confirmed verdict.
     pub verdict: Verdict,
     /// The reasons that hold.

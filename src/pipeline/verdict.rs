@@ -4,13 +4,13 @@
 //! silently becomes anonymous. The verdict therefore comes from a model of how Exchange Online chooses a connector, not
 //! from errors alone:
 //!
-//! 1. [`recognition`]: the best enabled `OnPremises` connector counts, by certificate name first, by address otherwise.
-//! 2. [`conditions`]: what decides about the certificate whatever it fits. Here, and over all, the worst reason counts.
+//! 1. `recognition`: the best enabled `OnPremises` connector counts, by certificate name first, by address otherwise.
+//! 2. `conditions`: what decides about the certificate whatever it fits. Here, and over all, the worst reason counts.
 //! 3. A rejection by Exchange Online overrides the model; the model's reasons stay as candidate causes.
 //!
 //! What cannot be known from a log that was cut short is `unknown`, never `mismatch`.
 //!
-//! [`reason`] holds the table of all reasons, [`message`] and [`action`] put them into words for the operator.
+//! [`reason`] holds the table of all reasons, `message` and `action` put them into words for the operator.
 
 mod action;
 mod conditions;

@@ -40,7 +40,7 @@ struct PresentedEntry<'a> {
     exchange_online: bool,
     handshake: &'static str,
     thumbprint: Option<String>,
-    subject: &'a str,
+    subject: Option<&'a str>,
     issuer: Option<&'a str>,
     serial: Option<&'a str>,
     names: &'a [String],
@@ -145,6 +145,11 @@ pub fn check(report: &Report) -> String {
 }
 
 fn document(report: &Report) -> Document<'_> {
+    let judged = if report.judged {
+        report.snapshot.judged.as_slice()
+    } else {
+        &[]
+    };
     let mut document = Document {
         files: report.files,
         bytes: report.tally.bytes,
@@ -162,7 +167,7 @@ fn document(report: &Report) -> Document<'_> {
         tls: Vec::new(),
         tls_failures: Vec::new(),
         masked_banners: Vec::new(),
-        verdicts: report.snapshot.judged.iter().map(verdict).collect(),
+        verdicts: judged.iter().map(verdict).collect(),
         refused: report
             .refused
             .iter()
@@ -274,7 +279,7 @@ fn certificate<'a>(
         exchange_online: presented.exchange_online,
         handshake: handshake.as_str(),
         thumbprint: certificate.thumbprint.map(|it| it.to_string()),
-        subject: &certificate.subject,
+        subject: Some(certificate.subject.as_str()).filter(|subject| !subject.is_empty()),
         issuer: certificate.issuer.as_deref(),
         serial: certificate.serial.as_deref(),
         names: &certificate.names,

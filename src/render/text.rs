@@ -28,16 +28,8 @@ pub fn check(report: &Report) -> String {
             .judged
             .iter()
             .find(|judged| judged.place == *place);
-        match judged {
-            Some(judged) => verdict(&mut out, judged),
-            None if report.judged => {
-                line(
-                    &mut out,
-                    2,
-                    "Verdict: none; the configuration expects nothing of this connector.",
-                );
-            }
-            None => {}
+        if let Some(judged) = judged.filter(|_| report.judged) {
+            verdict(&mut out, judged);
         }
     }
     out
@@ -243,6 +235,14 @@ fn addresses(out: &mut String, entry: &ConnectorLedger) {
 }
 
 fn verdict(out: &mut String, judged: &Judged) {
+    if !judged.expected {
+        line(
+            out,
+            2,
+            "Verdict: none; the configuration expects nothing of this connector",
+        );
+        return;
+    }
     line(
         out,
         2,

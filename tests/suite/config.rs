@@ -55,6 +55,7 @@ fn files_that_cannot_be_read_as_text_get_a_message_of_their_own() {
     let file = folder.path().join("certdrift.yml");
     assert!(message_of(&file).starts_with("certdrift.yml: does not exist; check the path"));
 
+    let too_large = vec![b'#'; 1024 * 1024 + 1];
     for (content, expected) in [
         (&b""[..], "is empty; it needs at least `sources:`"),
         (
@@ -63,10 +64,10 @@ fn files_that_cannot_be_read_as_text_get_a_message_of_their_own() {
         ),
         (
             b"sources:\n  - path: /srv/caf\xe9\n",
-            "is not UTF-8 at line 2, column 17; save the file as UTF-8",
+            "is not UTF-8 at line 2, column 19; save the file as UTF-8",
         ),
         (b"\xff\xfes\0o\0u\0", "is UTF-16; save the file as UTF-8"),
-        (&vec![b'#'; 1024 * 1024 + 1], "is larger than 1048576 bytes"),
+        (&too_large, "is larger than 1048576 bytes"),
     ] {
         fs::write(&file, content).unwrap();
         let message = message_of(&file);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::pipeline::certificate;
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::certificate::row::parse_row;
 use crate::pipeline::record::Cell;
 
 /// How many bytes of distinct certificate rows are remembered. A server presents a handful of certificates of about
@@ -28,7 +28,7 @@ impl KnownCertificates {
         if let Some(known) = self.rows.get(data.raw()) {
             return Arc::clone(known);
         }
-        let certificate = Arc::new(certificate::parse_row(&data.bytes()));
+        let certificate = Arc::new(parse_row(&data.bytes()));
         self.make_room(data.raw().len());
         self.rows
             .insert(data.raw().into(), Arc::clone(&certificate));

@@ -7,6 +7,7 @@ use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::shown::is_deceptive;
 use crate::pipeline::verdict::Place;
+use crate::pipeline::verdict::conditions::is_self_signed;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::domain_standing;
 use crate::pipeline::verdict::reason::ReasonCode;
@@ -39,9 +40,8 @@ pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
         ReasonCode::PresentedNotConfigured => configure(place),
         ReasonCode::RejectedByExchangeOnline => relay_denied(),
         ReasonCode::ValueUnreadable | ReasonCode::NothingExpected => vec![LIST_INBOUND.to_owned()],
-        ReasonCode::NoSessionSeen
-        | ReasonCode::NoEgressSeen
-        | ReasonCode::CertificateIncomplete => turn_logging_on(place),
+        ReasonCode::NoSessionSeen | ReasonCode::NoEgressSeen => turn_logging_on(place),
+        ReasonCode::CertificateIncomplete => look_up(place),
         ReasonCode::Exact
         | ReasonCode::WildcardValue
         | ReasonCode::WildcardBoth
@@ -59,6 +59,9 @@ pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
 
 /// Make the inbound connector expect what is presented, or present what it expects.
 fn rename(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
+    if place.presented.and_then(is_self_signed) == Some(true) {
+        return replace(place);
+    }
     let inbound = finding
         .inbound
         .filter(|_| finding.code != ReasonCode::PartnerOnly);
@@ -219,6 +222,16 @@ fn turn_logging_on(place: &Place<'_>) -> Vec<String> {
         format!("# Turn the log on: Set-SendConnector {connector} -ProtocolLoggingLevel Verbose"),
         "# Where it is: Get-TransportService | Format-List Name,SendProtocolLogPath; Get-FrontEndTransportService | Format-List Name,SendProtocolLogPath".to_owned(),
     ]
+}
+
+fn look_up(place: &Place<'_>) -> Vec<String> {
+    let thumbprint = place.presented.and_then(|it| it.certificate.thumbprint);
+    let command = thumbprint.map(|thumbprint| {
+        format!(
+            "Get-ExchangeCertificate -Thumbprint {thumbprint} | Format-List Subject,Issuer,CertificateDomains,NotBefore,NotAfter"
+        )
+    });
+    vec![command.unwrap_or_else(|| LIST_CERTIFICATES.to_owned())]
 }
 
 fn set_name(inbound: &InboundConnector, name: &str) -> String {

@@ -132,7 +132,7 @@ fn pin<'a>(
 }
 
 /// Rule A2; `None`: issuer and subject are not both known.
-fn is_self_signed(presented: &Presented<'_>) -> Option<bool> {
+pub(super) fn is_self_signed(presented: &Presented<'_>) -> Option<bool> {
     same_dn(presented.issuer()?, presented.subject()?)
 }
 

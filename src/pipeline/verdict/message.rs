@@ -6,8 +6,7 @@ use crate::pipeline::verdict::reason::ReasonCode;
 
 const NOT_RECOGNISED: &str = "Exchange Online no longer recognises the organisation: relayed mail bounces with 550 5.7.64, other mail silently arrives as anonymous.";
 const NOT_PROMISED: &str = "Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.";
-const NO_VERDICT: &str =
-    "Until then nobody can tell whether Exchange Online recognises the organisation.";
+const NO_VERDICT: &str = "Whether Exchange Online recognises the organisation cannot be told.";
 
 /// The message of a finding: up to three sentences.
 pub(super) fn of(finding: &Finding<'_>) -> String {
@@ -112,13 +111,13 @@ fn what(finding: &Finding<'_>) -> String {
             "The presented certificate's subject has no CN, so that TlsCertificateName can hardly name it.".to_owned()
         }
         ReasonCode::RejectedByExchangeOnline => {
-            format!("Exchange Online refuses to relay: expected {expected}, answered {observed}.")
+            format!("Exchange Online refuses to relay: {observed}.")
         }
         ReasonCode::CertificateIncomplete => format!(
             "The log shows only part of the certificate: expected {expected}, seen {observed}."
         ),
         ReasonCode::NotChecked => format!(
-            "The log does not show issuer and subject clearly enough to check {expected}."
+            "Issuer and subject are not known clearly enough to check {expected}."
         ),
         ReasonCode::ValueUnreadable => format!(
             "The value {expected} of {inbound} cannot be compared with the subject {observed}."

@@ -30,8 +30,7 @@ impl<'a> Presented<'a> {
 
     /// The issuer, unless it was cut off or cannot be told from the subject.
     pub(super) fn issuer(&self) -> Option<&'a str> {
-        let issuer = self.certificate.issuer.as_deref();
-        issuer.filter(|_| !self.certificate.gaps.dn_uncut)
+        self.certificate.issuer.as_deref()
     }
 }
 

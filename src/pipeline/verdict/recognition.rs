@@ -55,8 +55,10 @@ pub(super) fn recognise<'a>(
     };
     if verdict(&findings) == Verdict::Mismatch
         && let Offered::Certificate(presented) = offered
+        && let Some(partner) = partner_only(expectation, presented)
     {
-        findings.extend(partner_only(expectation, presented));
+        findings.retain(|finding| finding.code != ReasonCode::NoEnabledConnector);
+        findings.push(partner);
     }
     findings
 }

@@ -1,0 +1,49 @@
+//! Commands and their replies: which one answers which, and whether a recipient is outside the tenant.
+
+/// Which command a reply answers. SMTP pipelining lets commands run ahead, so a reply belongs to the oldest command
+/// without one (RFC 2920).
+#[derive(Debug, Default)]
+pub(super) struct Dialogue {
+    /// Commands sent.
+    pub(super) sent: u32,
+    /// Commands answered.
+    pub(super) answered: u32,
+    /// Whether the counts can be trusted: every row since the first was seen.
+    pub(super) aligned: bool,
+    /// Which commands are recipients outside the accepted domains, oldest first.
+    pub(super) outside: Vec<u32>,
+    /// Whether the last command was EHLO or HELO.
+    pub(super) greeting: bool,
+}
+
+/// Whether a row's data is this command, without case.
+pub(super) fn is_command(data: &[u8], command: &[u8]) -> bool {
+    data.trim_ascii_end().eq_ignore_ascii_case(command)
+}
+
+/// Whether a `RCPT TO:<user@domain>` names a domain that the tenant surely does not host. Tenants own names below
+/// onmicrosoft.com without listing them everywhere, so those never count. The address itself goes nowhere.
+pub(super) fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
+    let Some(at) = memchr::memrchr(b'@', command) else {
+        return false;
+    };
+    let rest = &command[at + 1..];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'>' | b' '))
+        .unwrap_or(rest.len());
+    let Ok(domain) = std::str::from_utf8(&rest[..end]) else {
+        return false;
+    };
+    let below = |parent: &str| {
+        domain.len() >= parent.len()
+            && domain.is_char_boundary(domain.len() - parent.len())
+            && domain[domain.len() - parent.len()..].eq_ignore_ascii_case(parent)
+            && (domain.len() == parent.len()
+                || domain.as_bytes()[domain.len() - parent.len() - 1] == b'.')
+    };
+    let tenant_default = ["onmicrosoft.com", "onmicrosoft.us", "partner.onmschina.cn"];
+    !domain.is_empty()
+        && !tenant_default.into_iter().any(below)
+        && !accepted_domains.iter().any(|parent| below(parent))
+}

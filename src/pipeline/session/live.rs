@@ -1,0 +1,449 @@
+//! One live session: its rows, in order, and what they show.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::pipeline::certificate::Block;
+use crate::pipeline::certificate::BlockStep;
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::known::KnownCertificates;
+use crate::pipeline::certificate::label::Label;
+use crate::pipeline::certificate::label::label;
+use crate::pipeline::record;
+use crate::pipeline::record::Event;
+use crate::pipeline::record::Row;
+use crate::pipeline::record::SessionId;
+use crate::pipeline::reply;
+use crate::pipeline::reply::EnhancedCode;
+use crate::pipeline::reply::Reply;
+use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::session::Fact;
+use crate::pipeline::session::Handshake;
+use crate::pipeline::session::Observation;
+use crate::pipeline::session::Place;
+use crate::pipeline::session::Presentation;
+use crate::pipeline::session::Refused;
+use crate::pipeline::session::RelayWatch;
+use crate::pipeline::session::dialogue::Dialogue;
+use crate::pipeline::session::dialogue::is_command;
+use crate::pipeline::session::dialogue::is_outside;
+use crate::pipeline::tls;
+
+/// How many outstanding recipients of one session are followed at once.
+const MAX_FOLLOWED_RECIPIENTS: usize = 256;
+/// How many bytes of a refusal's lines are put together.
+const MAX_REFUSAL_BYTES: usize = 1024;
+
+/// What a session needs from its surroundings while it takes a row.
+pub(super) struct Scene<'a, F> {
+    pub(super) server: &'a Arc<str>,
+    pub(super) certificates: &'a mut KnownCertificates,
+    pub(super) relay_watch: &'a RelayWatch,
+    pub(super) each: &'a mut F,
+}
+
+impl<F> Scene<'_, F> {
+    fn place(&self, session: &Session) -> Place {
+        Place {
+            server: Arc::clone(self.server),
+            connector: Arc::clone(&session.connector),
+        }
+    }
+}
+
+impl<F: FnMut(Observation<'_>)> Scene<'_, F> {
+    pub(super) fn say(&mut self, session: &Session, time: Timestamp, fact: Fact<'_>) {
+        (self.each)(Observation {
+            server: self.server,
+            connector: &session.connector,
+            session: session.id,
+            time,
+            exchange_online: session.exchange_online,
+            fact,
+        });
+    }
+}
+
+/// How a row's sequence number follows the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    Next,
+    Gap,
+    Duplicate,
+}
+
+/// How far the current handshake has come.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Phase {
+    /// No TLS command seen.
+    #[default]
+    Plain,
+    /// The command was sent.
+    Asked(Handshake),
+    /// The peer answered 220: what follows is the handshake.
+    Ready(Handshake),
+    /// The TLS result is known.
+    Settled,
+}
+
+impl Phase {
+    fn handshake(self) -> Option<Handshake> {
+        match self {
+            Self::Asked(handshake) | Self::Ready(handshake) => Some(handshake),
+            Self::Plain | Self::Settled => None,
+        }
+    }
+}
+
+/// A session while its rows come in.
+#[derive(Debug)]
+pub(super) struct Session {
+    id: SessionId,
+    connector: Arc<str>,
+    pub(super) last_millis: i64,
+    last_sequence: u32,
+    /// Every row since the TLS command was seen.
+    contiguous: bool,
+    exchange_online: bool,
+    phase: Phase,
+    offered: Option<Arc<Certificate>>,
+    block: Option<Box<OpenBlock>>,
+    egress: Option<IpAddr>,
+    dialogue: Dialogue,
+    refusal: Option<Box<OpenRefusal>>,
+}
+
+/// A certificate block of form A, and the time of its first row.
+#[derive(Debug)]
+struct OpenBlock {
+    block: Block,
+    since: Timestamp,
+}
+
+/// A refusal of several lines whose last one is still to come.
+#[derive(Debug)]
+struct OpenRefusal {
+    class: ReplyClass,
+    code: u16,
+    enhanced: Option<EnhancedCode>,
+    text: String,
+}
+
+impl Session {
+    pub(super) fn new(connector: Arc<str>, first: &Row<'_>) -> Self {
+        Self {
+            id: first.session,
+            connector,
+            last_millis: first.millis,
+            last_sequence: first.sequence,
+            contiguous: false,
+            exchange_online: false,
+            phase: Phase::Plain,
+            offered: None,
+            block: None,
+            egress: None,
+            dialogue: Dialogue {
+                aligned: first.sequence == 0,
+                ..Dialogue::default()
+            },
+            refusal: None,
+        }
+    }
+
+    pub(super) fn order(&mut self, row: &Row<'_>) -> Order {
+        if row.sequence <= self.last_sequence {
+            return Order::Duplicate;
+        }
+        let next = row.sequence == self.last_sequence + 1;
+        self.last_sequence = row.sequence;
+        self.last_millis = row.millis;
+        if next {
+            return Order::Next;
+        }
+        self.contiguous = false;
+        self.dialogue.aligned = false;
+        Order::Gap
+    }
+
+    pub(super) fn row<F: FnMut(Observation<'_>)>(
+        &mut self,
+        row: &Row<'_>,
+        scene: &mut Scene<'_, F>,
+    ) {
+        match row.event {
+            Event::Information => self.information(row, scene),
+            Event::Send => {
+                self.end_block(scene);
+                self.command(row, scene);
+            }
+            Event::Receive => {
+                self.end_block(scene);
+                self.reply(row, scene);
+            }
+            Event::Connect => self.end_block(scene),
+            Event::Disconnect => self.flush(scene),
+        }
+    }
+
+    pub(super) fn flush<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+        self.end_block(scene);
+        self.end_refusal(record::timestamp(self.last_millis), scene);
+    }
+
+    fn information<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+        let context = row.context.bytes();
+        match label(&context) {
+            Label::OwnBlockStart => {
+                self.end_block(scene);
+                self.block = Some(Box::new(OpenBlock {
+                    block: Block::start(),
+                    since: row.time(),
+                }));
+            }
+            Label::BlockRow => self.block_row(row, scene),
+            Label::OwnRow => {
+                self.end_block(scene);
+                let certificate = scene.certificates.row(row.data);
+                self.offer(certificate, row.time(), scene);
+            }
+            Label::TlsSucceeded => {
+                self.end_block(scene);
+                self.secured(&context, row.time(), scene);
+            }
+            Label::TlsFailed => {
+                self.end_block(scene);
+                self.phase = Phase::Settled;
+                let error = tls::failure(&context);
+                scene.say(self, row.time(), Fact::TlsFailed { error });
+            }
+            Label::Foreign | Label::Other => self.end_block(scene),
+        }
+    }
+
+    /// A labelled row of form A. Without an open block it belongs to the peer's certificate.
+    fn block_row<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+        let Some(open) = &mut self.block else { return };
+        match open.block.row(&row.context.bytes(), &row.data.bytes()) {
+            BlockStep::Continues => {}
+            BlockStep::Complete(certificate) => {
+                let since = open.since;
+                self.block = None;
+                let certificate = scene.certificates.block(certificate);
+                self.offer(certificate, since, scene);
+            }
+            BlockStep::NotPart => self.end_block(scene),
+        }
+    }
+
+    /// The session moves on: a block that was cut short says what it has.
+    pub(super) fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+        let Some(open) = self.block.take() else {
+            return;
+        };
+        let certificate = scene.certificates.block(open.block.finish());
+        self.offer(certificate, open.since, scene);
+    }
+
+    fn offer<F: FnMut(Observation<'_>)>(
+        &mut self,
+        certificate: Arc<Certificate>,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let handshake = self.phase.handshake();
+        self.offered = Some(Arc::clone(&certificate));
+        let fact = Fact::Offered {
+            certificate,
+            handshake,
+        };
+        scene.say(self, time, fact);
+    }
+
+    fn secured<F: FnMut(Observation<'_>)>(
+        &mut self,
+        context: &[u8],
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Settled);
+        let presented = match (phase, self.offered.take()) {
+            (
+                Phase::Asked(Handshake::StartTls) | Phase::Ready(Handshake::StartTls),
+                Some(certificate),
+            ) => Some(Presentation::Certificate(certificate)),
+            (Phase::Ready(Handshake::StartTls), None) if self.contiguous => {
+                Some(Presentation::NoCertificate)
+            }
+            _ => None,
+        };
+        let fact = Fact::Secured {
+            protocol: tls::protocol(context),
+            presented,
+        };
+        scene.say(self, time, fact);
+    }
+
+    fn command<F>(&mut self, row: &Row<'_>, scene: &Scene<'_, F>) {
+        let data = row.data.raw();
+        let index = self.dialogue.sent;
+        self.dialogue.sent = index.saturating_add(1);
+        self.dialogue.greeting = false;
+        match data.first().map(u8::to_ascii_uppercase) {
+            Some(b'E' | b'H') => self.dialogue.greeting = true,
+            Some(b'S') if is_command(data, b"STARTTLS") => self.ask(Handshake::StartTls),
+            Some(b'X') if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
+            Some(b'R') if !scene.relay_watch.is_empty() => {
+                if let Some(accepted) = scene.relay_watch.get(&scene.place(self))
+                    && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
+                    && is_outside(&row.data.bytes(), accepted)
+                {
+                    self.dialogue.outside.push(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, handshake: Handshake) {
+        self.phase = Phase::Asked(handshake);
+        self.contiguous = true;
+        self.offered = None;
+    }
+
+    fn reply<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+        let data = row.data.raw();
+        let Some((code, more)) = Reply::code(data) else {
+            return;
+        };
+        match code {
+            400..=599 => self.refused(&row.data.bytes(), row.time(), scene),
+            220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
+                self.banner(&row.data.bytes(), row.time(), scene);
+            }
+            250 if self.dialogue.greeting => self.hello(&row.data.bytes(), row.time(), scene),
+            _ => {}
+        }
+        if let Phase::Asked(handshake) = self.phase
+            && !more
+        {
+            self.phase = if code == 220 {
+                Phase::Ready(handshake)
+            } else {
+                Phase::Plain
+            };
+        }
+        if !more && code != 354 {
+            self.answered(code, row.time(), scene);
+        }
+    }
+
+    /// The last line of a reply: the oldest command without an answer has its answer now. (354 is not one: the reply
+    /// to the message itself follows.)
+    fn answered<F: FnMut(Observation<'_>)>(
+        &mut self,
+        code: u16,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let dialogue = &mut self.dialogue;
+        if dialogue.answered >= dialogue.sent {
+            return;
+        }
+        let index = dialogue.answered;
+        dialogue.answered += 1;
+        if dialogue.outside.first() == Some(&index) {
+            dialogue.outside.remove(0);
+            if dialogue.aligned && matches!(code, 250 | 251) {
+                scene.say(self, time, Fact::Relayed);
+            }
+        }
+    }
+
+    fn banner<F: FnMut(Observation<'_>)>(
+        &mut self,
+        data: &[u8],
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        if reply::banner_is_masked(data) {
+            scene.say(self, time, Fact::BannerMasked);
+        } else if reply::banner_host(data).is_some_and(reply::is_exchange_online) {
+            self.exchange_online = true;
+        }
+    }
+
+    /// A line of an EHLO answer. The address in brackets is believed only when the host is Exchange Online's.
+    fn hello<F: FnMut(Observation<'_>)>(
+        &mut self,
+        data: &[u8],
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let Some(hello) = reply::hello(data) else {
+            return;
+        };
+        if !reply::is_exchange_online(hello.host) {
+            return;
+        }
+        self.exchange_online = true;
+        if let Some(address) = hello.client {
+            let first = self.egress.replace(address) != Some(address);
+            scene.say(self, time, Fact::Egress { address, first });
+        }
+    }
+
+    /// One line of a refusal. A refusal of several lines counts once, with its lines put together and the gravest class
+    /// of any.
+    fn refused<F: FnMut(Observation<'_>)>(
+        &mut self,
+        data: &[u8],
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let Some(reply) = Reply::parse(data) else {
+            return;
+        };
+        let class = reply::classify(&reply);
+        match &mut self.refusal {
+            Some(open) if open.code == reply.code => {
+                open.class = open.class.min(class);
+                open.enhanced = open.enhanced.or(reply.enhanced);
+                if open.text.len() < MAX_REFUSAL_BYTES {
+                    open.text.push(' ');
+                    open.text.push_str(&reply::fold_text(&reply));
+                }
+            }
+            _ => {
+                self.end_refusal(time, scene);
+                self.refusal = Some(Box::new(OpenRefusal {
+                    class,
+                    code: reply.code,
+                    enhanced: reply.enhanced,
+                    text: reply::fold_text(&reply),
+                }));
+            }
+        }
+        if !reply.more {
+            self.end_refusal(time, scene);
+        }
+    }
+
+    fn end_refusal<F: FnMut(Observation<'_>)>(
+        &mut self,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        let Some(open) = self.refusal.take() else {
+            return;
+        };
+        let refused = Refused {
+            class: open.class,
+            code: open.code,
+            enhanced: open.enhanced,
+            text: &open.text,
+        };
+        scene.say(self, time, Fact::Refused(refused));
+    }
+}
