@@ -167,7 +167,7 @@ class Document:
             cert = json.loads(certificate)
             names = cert["names"]
             item = {"server": server, "connector": connector, "exchange_online": bool(entry["exo"]),
-                    "handshake": handshake, "thumbprint": cert["thumbprint"], "subject": cert["subject"] or "",
+                    "handshake": handshake, "thumbprint": cert["thumbprint"], "subject": cert["subject"],
                     "issuer": cert["issuer"], "serial": cert["serial"],
                     "names": [n for n in (names or "").lower().split(";") if n],
                     "not_before": short(cert["not_before"]), "not_after": short(cert["not_after"]),
@@ -221,6 +221,7 @@ class Session:
         self.time, self.connector = time, connector
         if self.number is not None and number != self.number + 1:
             self.unbroken = False
+            self.finish()          # what follows a gap can be of another certificate
         self.number = number
         label = context.lower()
         part = FORM_A.get(label) if event == "*" else None
