@@ -9,5 +9,6 @@
 mod cases;
 mod config;
 mod splits;
+mod stories;
 mod tidy;
 mod verdicts;
