@@ -1,6 +1,6 @@
 //! Whatever bytes a log holds: nothing panics, and how they are cut makes no difference.
 //!
-//! From `tests/`, with cargo-fuzz: `RUSTC_BOOTSTRAP=1 cargo fuzz run ledger -- -max_total_time=60`.
+//! With cargo-fuzz: `RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz ledger -- -max_total_time=60`.
 //! Seeds: copy `tests/cases/*/*.LOG` into `tests/fuzz/corpus/ledger`.
 
 #![no_main]
