@@ -225,15 +225,14 @@ impl Sessions {
             let session = Session::new(connector, row);
             self.live.entry(key).or_insert(session)
         };
-        if !begins {
-            match session.order(row) {
-                Order::Next => {}
-                Order::Gap => source.sequence_gaps += 1,
-                Order::Duplicate => {
-                    source.duplicate_rows += 1;
-                    return;
-                }
-            }
+        let order = if begins {
+            Order::Next
+        } else {
+            session.order(row)
+        };
+        if order == Order::Duplicate {
+            source.duplicate_rows += 1;
+            return;
         }
         let mut scene = Scene {
             server: &source.server,
@@ -243,6 +242,11 @@ impl Sessions {
         };
         if begins {
             scene.say(session, row.time(), Fact::Started);
+        }
+        if order == Order::Gap {
+            source.sequence_gaps += 1;
+            // What follows lost rows may belong to another block or reply.
+            session.flush(row.time(), &mut scene);
         }
         session.row(row, &mut scene);
         if row.event == Event::Disconnect {
@@ -265,7 +269,7 @@ impl Sessions {
                     relay_watch,
                     each: &mut *each,
                 };
-                session.flush(&mut scene);
+                session.flush(record::timestamp(session.last_millis), &mut scene);
             }
             *owner != stream
         });
@@ -334,6 +338,7 @@ impl<F: FnMut(Observation<'_>)> Scene<'_, F> {
 }
 
 /// How a row's sequence number follows the last one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Order {
     Next,
     Gap,
@@ -460,13 +465,14 @@ impl Session {
                 self.reply(row, scene);
             }
             Event::Connect => self.end_block(scene),
-            Event::Disconnect => self.flush(scene),
+            Event::Disconnect => self.flush(row.time(), scene),
         }
     }
 
-    fn flush<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+    /// Says what is still held back, because the rows that would complete it do not come.
+    fn flush<F: FnMut(Observation<'_>)>(&mut self, time: Timestamp, scene: &mut Scene<'_, F>) {
         self.end_block(scene);
-        self.end_refusal(record::timestamp(self.last_millis), scene);
+        self.end_refusal(time, scene);
     }
 
     fn information<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
@@ -751,3 +757,6 @@ fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
         && !tenant_default.into_iter().any(below)
         && !accepted_domains.iter().any(|parent| below(parent))
 }
+
+#[cfg(test)]
+mod tests;
