@@ -600,6 +600,9 @@ impl Session {
         let Some((code, more)) = Reply::code(data) else {
             return;
         };
+        if self.refusal.as_ref().is_some_and(|open| open.code != code) {
+            self.end_refusal(row.time(), scene);
+        }
         match code {
             400..=599 => self.refused(&row.data.bytes(), row.time(), scene),
             220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
@@ -690,12 +693,11 @@ impl Session {
         };
         let class = reply::classify(&reply);
         match &mut self.refusal {
-            Some(open) if open.code == reply.code => {
+            Some(open) => {
                 open.class = open.class.min(class);
                 open.enhanced = open.enhanced.or(reply.enhanced);
             }
-            _ => {
-                self.end_refusal(time, scene);
+            None => {
                 self.refusal = Some(Box::new(OpenRefusal {
                     class,
                     code: reply.code,
