@@ -283,11 +283,12 @@ impl Sessions {
 
 /// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
 fn make_room(live: &mut HashMap<(StreamId, SessionId), Session, FixedState>) -> u64 {
-    let mut ages: Vec<i64> = live.values().map(|session| session.last_millis).collect();
+    let age = |session: &Session| (session.last_millis, session.id.0);
+    let mut ages: Vec<_> = live.values().map(age).collect();
     let quarter = ages.len() / 4;
     let (_, &mut oldest_kept, _) = ages.select_nth_unstable(quarter);
     let before = live.len();
-    live.retain(|_, session| session.last_millis > oldest_kept);
+    live.retain(|_, session| age(session) >= oldest_kept);
     (before - live.len()) as u64
 }
 
