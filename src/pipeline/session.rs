@@ -301,10 +301,12 @@ fn connector_name(names: &mut HashMap<Vec<u8>, Arc<str>>, cell: record::Cell<'_>
     let bytes = cell.bytes();
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_CONNECTOR_BYTES)]);
     let name: Arc<str> = Arc::from(text.as_ref());
-    if names.len() >= MAX_NAMES {
-        names.clear();
+    if cell.raw().len() <= MAX_CONNECTOR_BYTES {
+        if names.len() >= MAX_NAMES {
+            names.clear();
+        }
+        names.insert(cell.raw().to_vec(), Arc::clone(&name));
     }
-    names.insert(cell.raw().to_vec(), Arc::clone(&name));
     name
 }
 
