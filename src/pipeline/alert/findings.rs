@@ -114,7 +114,10 @@ impl Findings {
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
         });
-        let newest = previous.map_or(time, |latest| latest.time.max(time));
+        // A row from the future must not make everything after it look late.
+        let newest = previous
+            .map_or(time, |latest| latest.time.max(time))
+            .min(bench.now);
         self.latest = Some(Latest {
             presentation: presentation.clone(),
             time: newest,
@@ -138,11 +141,12 @@ impl Findings {
     /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
     pub fn denied(&mut self, reply: String, session: SessionId, time: Timestamp, now: Timestamp) {
         let presented = self.presented();
+        let time = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
             since: time,
             last: time,
-            arrived: time.min(now),
+            arrived: time,
             session,
             sessions: 1,
             presented,
