@@ -274,16 +274,21 @@ impl Findings {
         }
     }
 
-    /// One more session for every reason: shown or missed.
+    /// One more session for every reason: shown or missed. One that leaves the verdict unknown is no proof that a reason
+    /// is gone.
     fn count(&mut self, time: Timestamp, now: Timestamp) {
         let shown = codes(&self.outcome);
+        let is_known = self.outcome.verdict != Verdict::Unknown;
+        let at_once = |code: &ReasonCode, state: &State| {
+            code.row().resolve == Resolve::Relay || state.reason.alert().is_none()
+        };
         for (code, state) in &mut self.states {
-            if !shown.contains(code) {
+            if !shown.contains(code) && (is_known || at_once(code, state)) {
                 state.missed += 1;
             }
         }
         self.states.retain(|code, state| {
-            let at_once = code.row().resolve == Resolve::Relay || state.reason.alert().is_none();
+            let at_once = at_once(code, state);
             state.missed == 0 || (!at_once && state.missed < CONFIRMING_SESSIONS)
         });
         for reason in self.outcome.reasons.clone() {
