@@ -52,6 +52,8 @@ pub struct Confirmed {
 #[derive(Debug, Default)]
 pub struct Findings {
     latest: Option<Latest>,
+    /// The address named last; it counts from the next session on.
+    named: Option<IpAddr>,
     egress: Option<IpAddr>,
     denial: Option<Denial>,
     outcome: Judgement,
@@ -113,7 +115,7 @@ impl Findings {
         }
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
-        });
+        }) && self.egress == self.named;
         // A row from the future must not make everything after it look late.
         let newest = previous
             .map_or(time, |latest| latest.time.max(time))
@@ -123,6 +125,7 @@ impl Findings {
             time: newest,
             judged_at: bench.now,
         });
+        self.egress = self.named;
         let denial_ends = self.count_towards_denial(presentation, time);
         if !as_before || denial_ends {
             self.outcome = self.judge(bench);
@@ -130,12 +133,10 @@ impl Findings {
         self.count(time, bench.now);
     }
 
-    /// Exchange Online named the public address that it sees.
+    /// Exchange Online named the public address that it sees. It does so before TLS, so the session that shows it is
+    /// still to come.
     pub fn egress(&mut self, address: IpAddr) {
-        if self.egress != Some(address) {
-            self.egress = Some(address);
-            self.must_judge_again();
-        }
+        self.named = Some(address);
     }
 
     /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
