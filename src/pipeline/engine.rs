@@ -366,7 +366,7 @@ impl Watched {
                 observation.time,
                 bench.now,
             ),
-            Fact::Relayed => findings.relayed(),
+            Fact::Relayed => findings.relayed(observation.time),
             _ => {}
         }
     }

@@ -167,10 +167,16 @@ impl Findings {
         self.must_judge_again();
     }
 
-    /// Exchange Online accepted a recipient that it does not host: it relays again.
-    pub fn relayed(&mut self) {
-        self.denial = None;
-        self.must_judge_again();
+    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since.
+    pub fn relayed(&mut self, time: Timestamp) {
+        if self
+            .denial
+            .as_ref()
+            .is_some_and(|denial| denial.last <= time)
+        {
+            self.denial = None;
+            self.must_judge_again();
+        }
     }
 
     /// Whether an acceptance outside the accepted domains would end a denial.
