@@ -362,6 +362,7 @@ impl Watched {
             Fact::Egress { address, .. } => findings.egress(*address),
             Fact::Refused(refused) => findings.denied(
                 reply_text(refused),
+                refused.presented,
                 observation.session,
                 observation.time,
                 bench.now,

@@ -113,6 +113,8 @@ pub struct Refused<'a> {
     pub enhanced: Option<EnhancedCode>,
     /// The text, without addresses and ids.
     pub text: &'a str,
+    /// What the session presented; `None`: not known.
+    pub presented: Option<&'a Presentation>,
 }
 
 /// What a server presented in one `STARTTLS` session.
@@ -382,6 +384,7 @@ struct Session {
     exchange_online: bool,
     phase: Phase,
     offered: Option<Arc<Certificate>>,
+    presented: Option<Presentation>,
     block: Option<Box<OpenBlock>>,
     egress: Option<IpAddr>,
     dialogue: Dialogue,
@@ -431,6 +434,7 @@ impl Session {
             exchange_online: false,
             phase: Phase::Plain,
             offered: None,
+            presented: None,
             block: None,
             egress: None,
             dialogue: Dialogue {
@@ -564,6 +568,7 @@ impl Session {
             }
             _ => None,
         };
+        self.presented.clone_from(&presented);
         let fact = Fact::Secured {
             protocol: tls::protocol(context),
             presented,
@@ -727,6 +732,7 @@ impl Session {
             code: open.code,
             enhanced: open.enhanced,
             text: &open.text,
+            presented: self.presented.as_ref(),
         };
         scene.say(self, time, Fact::Refused(refused));
     }

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 
-use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
@@ -89,7 +88,8 @@ struct Denial {
     arrived: Timestamp,
     session: SessionId,
     sessions: u32,
-    presented: Option<Thumbprint>,
+    /// What the refused session presented; `None`: not known yet.
+    presented: Option<Presentation>,
     sessions_since: u32,
     sessions_with_another_certificate: u32,
     confirmed: bool,
@@ -139,9 +139,18 @@ impl Findings {
         self.named = Some(address);
     }
 
-    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
-    pub fn denied(&mut self, reply: String, session: SessionId, time: Timestamp, now: Timestamp) {
-        let presented = self.presented();
+    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses,
+    /// `presented` what the session presented, if that was seen.
+    pub fn denied(
+        &mut self,
+        reply: String,
+        presented: Option<&Presentation>,
+        session: SessionId,
+        time: Timestamp,
+        now: Timestamp,
+    ) {
+        let latest = self.latest.as_ref().map(|latest| &latest.presentation);
+        let presented = presented.or(latest).cloned();
         let time = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
@@ -150,7 +159,7 @@ impl Findings {
             arrived: time,
             session,
             sessions: 1,
-            presented,
+            presented: None,
             sessions_since: 0,
             sessions_with_another_certificate: 0,
             confirmed: false,
@@ -274,13 +283,6 @@ impl Findings {
         }
     }
 
-    fn presented(&self) -> Option<Thumbprint> {
-        match &self.latest.as_ref()?.presentation {
-            Presentation::Certificate(certificate) => certificate.thumbprint,
-            Presentation::NoCertificate => None,
-        }
-    }
-
     /// One more session for every reason: shown or missed. One that leaves the verdict unknown is no proof that a reason
     /// is gone.
     fn count(&mut self, time: Timestamp, now: Timestamp) {
@@ -355,12 +357,9 @@ impl Findings {
         let Some(denial) = &mut self.denial else {
             return false;
         };
-        let presented = match presentation {
-            Presentation::Certificate(certificate) => certificate.thumbprint,
-            Presentation::NoCertificate => None,
-        };
         denial.sessions_since = denial.sessions_since.saturating_add(1);
-        if presented.is_some() && presented != denial.presented {
+        let refused = denial.presented.get_or_insert_with(|| presentation.clone());
+        if is_another_certificate(presentation, refused) {
             denial.sessions_with_another_certificate += 1;
         } else {
             denial.sessions_with_another_certificate = 0;
@@ -373,6 +372,14 @@ impl Findings {
         }
         changed || quiet
     }
+}
+
+fn is_another_certificate(presentation: &Presentation, refused: &Presentation) -> bool {
+    let thumbprint = |presentation: &Presentation| match presentation {
+        Presentation::Certificate(certificate) => certificate.thumbprint,
+        Presentation::NoCertificate => None,
+    };
+    thumbprint(presentation).is_some() && thumbprint(presentation) != thumbprint(refused)
 }
 
 fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
