@@ -385,3 +385,7 @@ fn is_another_certificate(presentation: &Presentation, refused: &Presentation) -
 fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons.iter().map(|reason| reason.code).collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;
