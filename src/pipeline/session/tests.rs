@@ -1,5 +1,7 @@
 //! Stories: the rows of a session on one side, what they show on the other.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::pipeline::file::LogFile;
 
@@ -28,9 +30,10 @@ fn rows(session: u64, story: &[&str]) -> String {
         let mut cells = row.splitn(3, '|');
         let mut cell = || cells.next().unwrap_or_default().trim();
         let (event, data, context) = (cell(), quoted(cell()), quoted(cell()));
-        text += &format!(
-            "2026-01-01T00:00:{:02}.{session:03}Z,Outbound,{session:016X},{sequence},10.0.0.1:25,192.0.2.1:25,{event},{data},{context}\r\n",
-            sequence % 60
+        let second = sequence % 60;
+        let _ = write!(
+            text,
+            "2026-01-01T00:00:{second:02}.{session:03}Z,Outbound,{session:016X},{sequence},10.0.0.1:25,192.0.2.1:25,{event},{data},{context}\r\n"
         );
         sequence += 1;
     }
@@ -428,13 +431,12 @@ fn the_oldest_sessions_make_room() {
 fn sessions_of_one_instant_do_not_all_go_at_once() {
     let (mut sessions, stream) = watching();
     let limit = MAX_LIVE_SESSIONS as u64;
-    let text: String = (0..=limit)
-        .map(|session| {
-            format!(
-                "2026-01-01T00:00:00.000Z,Outbound,{session:016X},0,,,*,,attempting to connect\r\n"
-            )
-        })
-        .collect();
+    let row = |session: u64| {
+        format!(
+            "2026-01-01T00:00:00.000Z,Outbound,{session:016X},0,,,*,,attempting to connect\r\n"
+        )
+    };
+    let text: String = (0..=limit).map(row).collect();
     feed(&mut sessions, stream, &text);
     assert!(
         sessions.live() > MAX_LIVE_SESSIONS / 2,
