@@ -352,13 +352,15 @@ impl Mailbox {
             Outcome::Retry { reason, after } => {
                 *self.status.failed.entry(reason).or_default() += 1;
                 let step = SCHEDULE[(waiting.tries - 1).min(SCHEDULE.len() - 1)];
-                waiting.due = later(now, step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0)));
+                let step = step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0));
+                waiting.due = later(now, step);
                 if let Some(after) = after {
                     // Up to a tenth more, never less: the receiver said when it will be ready.
                     let pause = after
                         .min(MAX_RETRY_AFTER)
                         .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
-                    waiting.due = later(now, pause);
+                    // A receiver that asks for 0 s again and again must not be hammered.
+                    waiting.due = later(now, pause.max(step));
                     self.paused_until = Some(waiting.due);
                 }
             }

@@ -432,9 +432,7 @@ fn sessions_of_one_instant_do_not_all_go_at_once() {
     let (mut sessions, stream) = watching();
     let limit = MAX_LIVE_SESSIONS as u64;
     let row = |session: u64| {
-        format!(
-            "2026-01-01T00:00:00.000Z,Outbound,{session:016X},0,,,*,,attempting to connect\r\n"
-        )
+        format!("2026-01-01T00:00:00.000Z,Outbound,{session:016X},0,,,*,,attempting to connect\r\n")
     };
     let text: String = (0..=limit).map(row).collect();
     feed(&mut sessions, stream, &text);
