@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::verdict::reason::Severity;
 
-/// Messages that may wait at once, over all receivers. At the limit new ones are refused and counted: by then nobody
+/// Messages that may wait at once for one receiver. At the limit new ones are refused and counted: by then nobody
 /// has taken a message for a day.
 pub const MAX_WAITING: usize = 10_000;
 
@@ -202,20 +202,14 @@ impl Outbox {
 
     /// Puts a notice into the box of every receiver that wants its severity.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
-        let mut waiting: usize = self
-            .mailboxes
-            .iter()
-            .map(|mailbox| mailbox.waiting.len())
-            .sum();
         for mailbox in &mut self.mailboxes {
             if !mailbox.receiver.severities.contains(&notice.severity) {
                 continue;
             }
-            if waiting >= MAX_WAITING {
+            if mailbox.waiting.len() >= MAX_WAITING {
                 mailbox.status.given_up += 1;
                 continue;
             }
-            waiting += 1;
             self.last_number += 1;
             let entry = Waiting {
                 notice: Arc::clone(notice),
