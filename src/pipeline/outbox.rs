@@ -20,6 +20,10 @@ use crate::pipeline::verdict::reason::Severity;
 /// has taken a message for a day.
 pub const MAX_WAITING: usize = 10_000;
 
+/// Messages that may be under way to one receiver at once: a cause that hits every server must not open a connection
+/// for each.
+pub const MAX_UNDER_WAY: usize = 8;
+
 /// Delays before the second, third, … try. The last one is repeated.
 pub const SCHEDULE: [Duration; 7] = [
     Duration::from_secs(2),
@@ -293,12 +297,18 @@ impl Mailbox {
         if self.paused_until.is_some_and(|until| until > now) {
             return Vec::new();
         }
+        let under_way = self.waiting.values().filter(|waiting| waiting.in_flight);
+        let mut free = MAX_UNDER_WAY.saturating_sub(under_way.count());
         let mut keys_before = std::collections::HashSet::new();
         let mut due = Vec::new();
         for (&number, waiting) in &mut self.waiting {
-            let first_of_its_key = keys_before.insert(waiting.notice.key.clone());
+            if free == 0 {
+                break;
+            }
+            let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
             if first_of_its_key && !waiting.in_flight && waiting.due <= now {
                 waiting.in_flight = true;
+                free -= 1;
                 due.push(Delivery {
                     number,
                     receiver: Arc::clone(&self.receiver.name),
