@@ -220,7 +220,8 @@ impl Judging {
             watched.streams.push(stream);
         }
         watched.enter(observation, bench);
-        if now.duration_since(observation.time) <= NEWS_AGE {
+        let is_news = now.duration_since(observation.time) <= NEWS_AGE;
+        if is_news && !watched.waits(&self.behind) {
             let notices = self
                 .alerts
                 .update(&place, &watched.findings.confirmed(), now);
@@ -234,11 +235,7 @@ impl Judging {
             let Some(expectation) = self.expectations.for_connector(&place.connector) else {
                 continue;
             };
-            if watched
-                .streams
-                .iter()
-                .any(|stream| self.behind.contains(stream))
-            {
+            if watched.waits(&self.behind) {
                 continue;
             }
             watched.findings.reconsider(Bench {
@@ -352,6 +349,11 @@ impl Watched {
         }
     }
 
+    /// Whether a stream that told of it has not caught up.
+    fn waits(&self, behind: &[StreamId]) -> bool {
+        self.streams.iter().any(|stream| behind.contains(stream))
+    }
+
     fn enter(&mut self, observation: &Observation<'_>, bench: Bench<'_>) {
         let findings = &mut self.findings;
         match &observation.fact {
@@ -414,3 +416,7 @@ fn expected_connectors(expectations: &Expectations) -> Vec<ExpectedConnector> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;
