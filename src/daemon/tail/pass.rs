@@ -236,28 +236,26 @@ impl Folder {
         finished_too: bool,
         say: &mut impl FnMut(Event) -> bool,
     ) -> Option<Result<(), String>> {
-        let mut trouble = None;
+        let mut trouble: Option<String> = None;
         let last = self.files.len().saturating_sub(1);
         for index in 0..self.files.len() {
             let now = clock::instant();
             let file = &mut self.files[index];
             if (file.finished && !finished_too) || !file.is_due(now) {
+                trouble = trouble.or_else(|| file.trouble().map(str::to_owned));
                 continue;
             }
             let later: u64 = self.files[index + 1..].iter().map(Followed::unread).sum();
             let file = &mut self.files[index];
             match look_at(file, &self.directory, index < last, later, say) {
-                Ok(true) => {}
+                Ok(true) => file.recover(),
                 Ok(false) => return None,
                 // The next listing tells whether it is gone for good.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    file.back_off(now);
-                    trouble = Some(format!(
-                        "{}: {}",
-                        file.path.display(),
-                        source::remedy(&error)
-                    ));
+                    let found = format!("{}: {}", file.path.display(), source::remedy(&error));
+                    file.back_off(found.clone(), now);
+                    trouble = trouble.or(Some(found));
                 }
             }
         }
