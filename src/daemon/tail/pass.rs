@@ -110,7 +110,8 @@ impl Pass {
         }
     }
 
-    /// Finds new files and notices those that are gone. Nothing is concluded from a listing that fails, nor from one in
+    /// Finds new files and notices those that are gone. A directory that cannot be read is an error, but the others are
+    /// followed all the same. Nothing is concluded from a listing that fails, nor from one in
     /// which every known file is gone at once: then the share is gone, not the files.
     fn list(
         &mut self,
@@ -122,14 +123,23 @@ impl Pass {
             |error: &io::Error| format!("{}: {}", root.display(), source::remedy(error));
         let found = source::expand(&self.source.path).map_err(|error| unreadable(&error))?;
         let mut present: BTreeMap<PathBuf, (Option<String>, Vec<PathBuf>)> = BTreeMap::new();
+        let mut trouble = None;
         for found in found {
-            let files = source::send_logs(&found.path)
-                .map_err(|error| format!("{}: {}", found.path.display(), source::remedy(&error)))?;
-            if !files.is_empty() {
-                present.insert(found.path, (found.server, files));
+            match source::send_logs(&found.path) {
+                Ok(files) if files.is_empty() => {}
+                Ok(files) => {
+                    present.insert(found.path, (found.server, files));
+                }
+                Err(error) => {
+                    let found = format!("{}: {}", found.path.display(), source::remedy(&error));
+                    trouble = trouble.or(Some(found));
+                }
             }
         }
         if present.is_empty() {
+            if let Some(trouble) = trouble {
+                return Err(trouble);
+            }
             let reason = if self.folders.values().any(|folder| !folder.files.is_empty()) {
                 "all log files vanished at once. Is the share still mounted? What was read is kept"
             } else {
@@ -149,7 +159,7 @@ impl Pass {
                 None => return Ok(false),
             }
         }
-        Ok(true)
+        trouble.map_or(Ok(true), Err)
     }
 
     fn add_folders(&mut self, present: &BTreeMap<PathBuf, (Option<String>, Vec<PathBuf>)>) {
