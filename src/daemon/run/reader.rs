@@ -140,6 +140,10 @@ impl Reader {
                 }
                 stream.set_behind(more, engine);
             }
+            Event::CaughtUp { directory } => {
+                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                stream.set_behind(false, engine);
+            }
             Event::Finished { directory, file } => {
                 let stream = stream(&mut self.streams, &directory, message.source, engine);
                 if let Some(mut log) = self.files.remove(&file) {

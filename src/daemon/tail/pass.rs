@@ -1,5 +1,6 @@
 //! One look after the other at the directories and files of a source.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -205,8 +206,9 @@ impl Folder {
             let id = FileId(LAST_ID.fetch_add(1, Ordering::Relaxed));
             let name = LogName::read(path.file_name().unwrap_or_default());
             let mut file = Followed::new(id, name, path, clock::instant());
+            file.measure();
             if first_look && is_too_old(name, first_read, now) {
-                file.skip();
+                file.offset = file.size;
             }
             self.files.push(file);
         }
@@ -246,6 +248,13 @@ impl Folder {
         finished_too: bool,
         say: &mut impl FnMut(Event) -> bool,
     ) -> Option<Result<(), String>> {
+        let more_promised = Cell::new(false);
+        let mut say = |event| {
+            if let Event::Bytes { more, .. } = &event {
+                more_promised.set(*more);
+            }
+            say(event)
+        };
         let mut trouble: Option<String> = None;
         let last = self.files.len().saturating_sub(1);
         for index in 0..self.files.len() {
@@ -257,7 +266,7 @@ impl Folder {
             }
             let later: u64 = self.files[index + 1..].iter().map(Followed::unread).sum();
             let file = &mut self.files[index];
-            match look_at(file, &self.directory, index < last, later, say) {
+            match look_at(file, &self.directory, index < last, later, &mut say) {
                 Ok(true) => file.recover(),
                 Ok(false) => return None,
                 // The next listing tells whether it is gone for good.
@@ -267,6 +276,12 @@ impl Folder {
                     file.back_off(found.clone(), now);
                     trouble = trouble.or(Some(found));
                 }
+            }
+        }
+        if more_promised.get() {
+            let directory = Arc::clone(&self.directory);
+            if !say(Event::CaughtUp { directory }) {
+                return None;
             }
         }
         Some(trouble.map_or(Ok(()), Err))
@@ -323,11 +338,10 @@ impl Followed {
         }
     }
 
-    /// Passes over what is in the file now.
-    fn skip(&mut self) {
+    /// Looks at the size before the file is opened for the first time, so that the ones before it know that more waits.
+    fn measure(&mut self) {
         if let Ok(metadata) = std::fs::metadata(&*self.path) {
             self.size = metadata.len();
-            self.offset = self.size;
         }
     }
 }
