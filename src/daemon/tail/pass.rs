@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -229,7 +230,7 @@ impl Folder {
         let mut unread = 0;
         let mut listens = true;
         self.files.retain(|file| {
-            let here = present.contains(&*file.path);
+            let here = present.contains(&*file.path) || !is_gone(&file.path);
             if !here {
                 if file.unread() > 0 {
                     warn!(file = %file.path.display(), bytes = file.unread(), "a log file was deleted before it was read to its end");
@@ -286,6 +287,12 @@ impl Folder {
         }
         Some(trouble.map_or(Ok(()), Err))
     }
+}
+
+/// A listing leaves out what it cannot look at. Only a file that is surely gone is forgotten: one that comes back would
+/// be read from its start again.
+fn is_gone(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Opens, looks, reads, closes. `later`: bytes that wait in later files of the directory.
