@@ -69,13 +69,28 @@ impl Reader {
     }
 
     /// Follows these sources and no others. One that stays as it was goes on where it is.
-    pub(super) fn follow(&mut self, wanted: &[SourceConfig]) -> Result<(), String> {
+    pub(super) fn follow(
+        &mut self,
+        wanted: &[SourceConfig],
+        engine: &mut Engine,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let is_wanted = |source: &Source| wanted.iter().any(|config| same(config, &source.config));
         for source in self.sources.values().filter(|source| !is_wanted(source)) {
             info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
         }
         self.sources.retain(|_, source| is_wanted(source));
+        let sources = &self.sources;
+        self.streams.retain(|_, stream| {
+            let stays = sources.contains_key(&stream.source);
+            if !stays {
+                // What was not read any more must not hold back the alerts of what is.
+                engine.end_stream(stream.id, now);
+                stream.set_behind(false, engine);
+            }
+            stays
+        });
         for config in wanted {
             if self
                 .sources
