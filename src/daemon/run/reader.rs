@@ -278,6 +278,7 @@ fn stream<'a>(
     })
 }
 
+/// How far back the first reading went is history: a source is not read again because it changed.
 fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
-    a.path.as_path() == b.path.as_path() && a.server == b.server && a.first_read == b.first_read
+    a.path.as_path() == b.path.as_path() && a.server == b.server
 }
