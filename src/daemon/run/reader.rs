@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -161,10 +162,13 @@ impl Reader {
             }
             Event::Finished { directory, file } => {
                 let stream = stream(&mut self.streams, &directory, message.source, engine);
-                if let Some(mut log) = self.files.remove(&file) {
-                    let before = log.tally();
-                    engine.finish(stream.id, &mut log, now);
-                    stream.tally += log.tally() - before;
+                if let Entry::Occupied(mut log) = self.files.entry(file)
+                    // What is refused stays so, should it grow after all.
+                    && log.get().refused().is_none()
+                {
+                    let before = log.get().tally();
+                    engine.finish(stream.id, log.get_mut(), now);
+                    stream.tally += log.remove().tally() - before;
                 }
             }
             Event::Rewritten { file } | Event::Gone { file } => {
