@@ -286,3 +286,144 @@ fn stream<'a>(
 fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
     a.path.as_path() == b.path.as_path() && a.server == b.server
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::daemon::clock;
+
+    const ROW: &[u8] =
+        b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
+
+    struct Story {
+        reader: Reader,
+        engine: Engine,
+        folder: tempfile::TempDir,
+    }
+
+    impl Story {
+        fn begin() -> Self {
+            let (messages, _) = tokio::sync::mpsc::channel(1);
+            let folder = tempfile::tempdir().unwrap();
+            let mut story = Self {
+                reader: Reader::new(messages),
+                engine: Engine::default(),
+                folder,
+            };
+            story.follow(&["24h"]);
+            story
+        }
+
+        /// Follows one source for each of the given `first_read`.
+        fn follow(&mut self, first_reads: &[&str]) {
+            let sources: Vec<_> = first_reads
+                .iter()
+                .map(|first_read| {
+                    let path = self.folder.path().display();
+                    let text =
+                        format!("sources:\n  - path: {path}\n    first_read: {first_read}\n");
+                    let config =
+                        crate::config::parse(&text, Path::new("/certdrift.yml"), None).unwrap();
+                    config.sources[0].clone()
+                })
+                .collect();
+            let engine = &mut self.engine;
+            self.reader.follow(&sources, engine, clock::now()).unwrap();
+        }
+
+        fn directory(&self) -> Arc<Directory> {
+            Arc::new(Directory {
+                path: self.folder.path().to_owned(),
+                server: Arc::from("EX01"),
+            })
+        }
+
+        fn take(&mut self, source: u64, event: Event) {
+            let message = Message { source, event };
+            self.reader.take(message, &mut self.engine, clock::now());
+        }
+
+        fn bytes(&mut self, source: u64, bytes: &[u8], more: bool) {
+            let event = Event::Bytes {
+                directory: self.directory(),
+                file: FileId(7),
+                path: Arc::new(PathBuf::from("SEND2026010100-1.LOG")),
+                bytes: bytes.to_vec(),
+                more,
+            };
+            self.take(source, event);
+        }
+
+        fn looked(&mut self, source: u64) {
+            let look = Look {
+                directories: vec![(self.directory(), 1, 0)],
+                ..Look::default()
+            };
+            self.take(source, Event::Looked(look));
+        }
+    }
+
+    #[test]
+    fn a_directory_is_behind_until_it_has_caught_up() {
+        let mut story = Story::begin();
+        assert!(!story.reader.is_ready(), "nobody has looked yet");
+        story.looked(1);
+        assert!(story.reader.is_ready());
+        story.bytes(1, ROW, true);
+        assert!(!story.reader.is_ready());
+        let directory = story.directory();
+        story.take(1, Event::CaughtUp { directory });
+        assert!(story.reader.is_ready());
+    }
+
+    #[test]
+    fn a_source_that_goes_holds_up_nothing_and_counts_when_it_comes_back() {
+        let mut story = Story::begin();
+        story.bytes(1, ROW, true);
+        story.follow(&[]);
+        assert!(story.reader.is_ready());
+        story.bytes(1, ROW, true);
+        assert!(story.reader.is_ready(), "its last words are not heard");
+        story.follow(&["24h"]);
+        story.looked(2);
+        story.bytes(2, ROW, false);
+        let statuses = story.reader.statuses(&story.engine);
+        let rows: Vec<_> = statuses.iter().map(|status| status.tally.rows).collect();
+        assert_eq!(rows, [1]);
+    }
+
+    #[test]
+    fn another_first_read_reads_nothing_again() {
+        let mut story = Story::begin();
+        story.follow(&["all"]);
+        assert_eq!(story.reader.last_number, 1);
+    }
+
+    #[test]
+    fn a_refused_file_stays_refused() {
+        let mut story = Story::begin();
+        story.bytes(1, b"#Log-type: SMTP Receive Protocol Log\r\n", false);
+        let directory = story.directory();
+        let file = FileId(7);
+        story.take(1, Event::Finished { directory, file });
+        story.bytes(1, ROW, false);
+        assert_eq!(story.engine.tally().rows, 0);
+    }
+
+    #[test]
+    fn a_finished_file_gives_its_last_row_and_goes_on_if_it_grows() {
+        let mut story = Story::begin();
+        story.bytes(1, ROW.trim_ascii_end(), false);
+        let directory = story.directory();
+        let file = FileId(7);
+        story.take(1, Event::Finished { directory, file });
+        assert_eq!(story.engine.tally().rows, 1);
+        story.bytes(1, b"\r\n", false);
+        story.bytes(1, ROW, false);
+        let tally = story.engine.tally();
+        assert_eq!((tally.rows, tally.malformed_rows), (2, 0));
+    }
+}

@@ -289,4 +289,15 @@ mod tests {
         }
         assert!(file.is_due(now + MAX_BACKOFF) && !file.is_due(now + MAX_BACKOFF / 2));
     }
+
+    #[test]
+    fn trouble_lasts_until_a_try_succeeds() {
+        let (mut file, now) = followed();
+        file.back_off("unreadable".to_owned(), now);
+        file.assess(10, false, now + MIN_BACKOFF);
+        assert_eq!(file.trouble(), Some("unreadable"));
+        file.recover();
+        assert_eq!(file.trouble(), None);
+        assert!(file.is_due(now));
+    }
 }

@@ -376,3 +376,146 @@ fn is_too_old(name: LogName, first_read: FirstRead, now: Timestamp) -> bool {
     let oldest = now.checked_sub(back).ok();
     matches!((end, oldest), (Some(end), Some(oldest)) if end <= oldest)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const ROW: &str =
+        "2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
+
+    fn pass(directory: &Path, first_read: &str) -> Pass {
+        let text = format!(
+            "sources:\n  - path: {}\n    first_read: {first_read}\n",
+            directory.display()
+        );
+        let config = crate::config::parse(&text, Path::new("/certdrift.yml"), None).unwrap();
+        Pass::new(config.sources[0].clone())
+    }
+
+    /// What a look says, in short.
+    fn said(pass: &mut Pass) -> Vec<String> {
+        let mut said = Vec::new();
+        pass.look(&mut |event| {
+            said.push(match event {
+                Event::Bytes { bytes, more, .. } => format!("{} more {more}", bytes.len()),
+                Event::CaughtUp { .. } => "caught up".to_owned(),
+                Event::Finished { .. } => "finished".to_owned(),
+                Event::Rewritten { .. } => "rewritten".to_owned(),
+                Event::Gone { .. } => "gone".to_owned(),
+                Event::Looked(look) => {
+                    let unread: u64 = look.directories.iter().map(|(_, _, unread)| unread).sum();
+                    format!("looked {unread} {}", look.trouble.is_some())
+                }
+            });
+            true
+        });
+        said
+    }
+
+    #[test]
+    fn the_first_look_knows_that_more_files_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = [1, 2, 3].map(|count| ROW.repeat(count));
+        for (number, rows) in [1, 2, 10].into_iter().zip(&rows) {
+            let name = format!("SEND2026010100-{number}.LOG");
+            std::fs::write(directory.path().join(name), rows).unwrap();
+        }
+        let mut pass = pass(directory.path(), "all");
+        let len = ROW.len();
+        let expected = [
+            format!("{len} more true"),
+            format!("{} more true", 2 * len),
+            format!("{} more false", 3 * len),
+            "looked 0 false".to_owned(),
+        ];
+        assert_eq!(said(&mut pass), expected);
+        assert_eq!(said(&mut pass), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_that_holds_nothing_yet_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |number| {
+            directory
+                .path()
+                .join(format!("SEND2026010100-{number}.LOG"))
+        };
+        std::fs::write(file(1), ROW).unwrap();
+        std::fs::write(file(2), [0; 100]).unwrap();
+        let expected = [
+            format!("{} more true", ROW.len()),
+            "caught up".to_owned(),
+            "looked 100 false".to_owned(),
+        ];
+        assert_eq!(said(&mut pass(directory.path(), "all")), expected);
+    }
+
+    #[test]
+    fn a_file_that_a_listing_leaves_out_is_not_read_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = [1, 2].map(|number| {
+            let path = directory
+                .path()
+                .join(format!("SEND2026010100-{number}.LOG"));
+            std::fs::write(&path, ROW).unwrap();
+            path
+        });
+        let mut pass = pass(directory.path(), "all");
+        said(&mut pass);
+        let folder = pass.folders.values_mut().next().unwrap();
+        let gone = |folder: &mut Folder| {
+            let mut gone = 0;
+            let unread = folder.drop_gone(&paths[1..], &mut |_| {
+                gone += 1;
+                true
+            });
+            (gone, unread, folder.files.len())
+        };
+        assert_eq!(gone(folder), (0, Some(0), 2));
+        std::fs::remove_file(&paths[0]).unwrap();
+        assert_eq!(gone(folder), (1, Some(0), 1));
+    }
+
+    #[test]
+    fn nothing_is_concluded_when_every_file_vanishes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("SEND2026010100-1.LOG");
+        std::fs::write(&path, ROW).unwrap();
+        let mut pass = pass(directory.path(), "all");
+        said(&mut pass);
+        std::fs::remove_file(&path).unwrap();
+        pass.listed = None;
+        assert_eq!(said(&mut pass), ["looked 0 true"]);
+        std::fs::write(&path, [ROW, ROW].concat()).unwrap();
+        pass.listed = None;
+        let expected = [
+            format!("{} more false", ROW.len()),
+            "looked 0 false".to_owned(),
+        ];
+        assert_eq!(said(&mut pass), expected, "read on where it was left");
+    }
+
+    #[test]
+    fn the_date_in_a_name_skips_a_file_at_the_first_look_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |number| {
+            directory
+                .path()
+                .join(format!("SEND2020010100-{number}.LOG"))
+        };
+        std::fs::write(file(1), ROW).unwrap();
+        let mut pass = pass(directory.path(), "24h");
+        assert_eq!(said(&mut pass), ["looked 0 false"]);
+        std::fs::write(file(2), ROW).unwrap();
+        std::fs::write(file(1), [ROW, ROW].concat()).unwrap();
+        pass.listed = None;
+        let read = said(&mut pass);
+        assert_eq!(
+            read.iter().filter(|said| said.contains("more")).count(),
+            2,
+            "{read:?}"
+        );
+    }
+}
