@@ -23,6 +23,7 @@ use crate::pipeline::expectation::Expectations;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
 use crate::pipeline::ledger::Ledger;
+use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Outcome;
@@ -60,7 +61,7 @@ struct Reading {
     last_millis: Option<i64>,
 }
 
-/// From observations to messages.
+/// From observations to messages. As many connectors are judged as the ledger keeps.
 #[derive(Debug, Default)]
 struct Judging {
     expectations: Expectations,
@@ -207,6 +208,9 @@ impl Judging {
             server: Arc::clone(observation.server),
             connector: Arc::clone(connector),
         };
+        if self.watched.len() >= MAX_CONNECTORS && !self.watched.contains_key(&place) {
+            return;
+        }
         let bench = Bench {
             connector,
             expectation,

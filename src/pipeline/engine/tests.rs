@@ -257,3 +257,13 @@ fn a_denial_is_cleared_by_a_recipient_elsewhere_only() {
     }
     assert_eq!(say(&mut story, 30, &relayed), ["-ConnectorRelayDenied"]);
 }
+
+#[test]
+fn no_more_connectors_are_judged_than_are_kept() {
+    let mut story = Story::begin();
+    for number in 0..MAX_CONNECTORS + 5 {
+        let connector = format!("Outbound {number}");
+        story.session(1, 1, &connector, "mail.contoso.com", &["-|"]);
+    }
+    assert_eq!(story.engine.snapshot(at(1)).judged.len(), MAX_CONNECTORS);
+}
