@@ -151,7 +151,7 @@ impl Daemon {
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         let mut reader = Reader::new(messages);
-        reader.follow(&config.sources)?;
+        reader.follow(&config.sources, &mut engine, now)?;
         let reload = ReloadStatus {
             successful: true,
             succeeded_at: now,
@@ -231,8 +231,8 @@ impl Daemon {
         let config =
             crate::config::load(&self.options.config_file).map_err(|error| error.to_string())?;
         let poster = Poster::new(&config.receivers, &self.external_url)?;
-        self.reader.follow(&config.sources)?;
         let now = clock::now();
+        self.reader.follow(&config.sources, &mut self.engine, now)?;
         self.poster = Arc::new(poster);
         self.engine.set_receivers(receivers(&config.receivers), now);
         self.engine.set_expectations(config.expectations, now);

@@ -69,6 +69,11 @@ pub enum Event {
         /// Whether more was there at the last look, in this file or a later one of the directory.
         more: bool,
     },
+    /// Whatever can be read of a directory has been read; said when the last [`Event::Bytes`] promised more.
+    CaughtUp {
+        /// Which directory.
+        directory: Arc<Directory>,
+    },
     /// Nothing more will come in this file: a newer one exists and it has long been still.
     Finished {
         /// Its directory.

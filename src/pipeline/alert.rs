@@ -199,3 +199,127 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::pipeline::verdict::reason::ReasonCode;
+
+    fn place(connector: &str) -> Place {
+        Place {
+            server: Arc::from("EX01"),
+            connector: Arc::from(connector),
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    fn confirmed(code: ReasonCode, severity: Severity, since: i64) -> Confirmed {
+        Confirmed {
+            alert: AlertName::ConnectorCertificateMismatch,
+            reason: Reason {
+                code,
+                severity,
+                expected: String::new(),
+                observed: String::new(),
+                message: String::new(),
+                action: String::new(),
+            },
+            since: at(since),
+        }
+    }
+
+    #[test]
+    fn an_alert_is_told_when_it_begins_grows_graver_repeats_and_ends() {
+        let one = confirmed(ReasonCode::NameMismatch, Severity::Warning, 0);
+        let grave = confirmed(ReasonCode::Expired, Severity::Critical, 5);
+        let both = [one.clone(), grave.clone()];
+        let day = REPEAT.as_secs();
+        let mut alerts = Alerts::default();
+        let mut ids = std::collections::BTreeSet::new();
+        for (second, found, told) in [
+            (10, &[][..], None),
+            (11, &both[..1], Some((Severity::Warning, None))),
+            (12, &both[..1], None),
+            (13, &both[..], Some((Severity::Critical, None))),
+            (14, &both[1..], None),
+            (13 + day - 1, &both[..], None),
+            (13 + day, &both[..], Some((Severity::Critical, None))),
+            (13 + day + 1, &both[..], None),
+            (13 + 2 * day, &both[..1], Some((Severity::Warning, None))),
+            (
+                14 + 2 * day,
+                &[],
+                Some((Severity::Warning, Some(at(14 + 2 * day)))),
+            ),
+            (15 + 2 * day, &[], None),
+        ] {
+            let notices = alerts.update(&place("Outbound"), found, at(second));
+            let said: Vec<_> = notices
+                .iter()
+                .map(|notice| (notice.severity, notice.ends_at))
+                .collect();
+            assert_eq!(said, Vec::from_iter(told), "at {second}");
+            for notice in notices {
+                let key = "certdrift/ConnectorCertificateMismatch/Outbound/EX01";
+                assert_eq!((notice.key.as_str(), notice.starts_at), (key, at(0)));
+                assert!(ids.insert(notice.id), "a message of its own at {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_that_read_the_same_logs_say_the_same() {
+        let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
+        let told = |second: i64| {
+            let mut alerts = Alerts::default();
+            let trigger = alerts.update(&place("Outbound"), &found, at(second));
+            let resolve = alerts.update(&place("Outbound"), &[], at(second + 1));
+            (trigger[0].id.clone(), resolve[0].id.clone())
+        };
+        assert_eq!(told(10), told(20));
+        assert_ne!(told(10).0, told(10).1);
+    }
+
+    #[test]
+    fn one_connector_does_not_end_the_alert_of_another() {
+        let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
+        let mut alerts = Alerts::default();
+        assert_eq!(alerts.update(&place("one"), &found, at(1)).len(), 1);
+        assert_eq!(alerts.update(&place("two"), &found, at(1)).len(), 1);
+        assert_eq!(alerts.update(&place("two"), &[], at(2)).len(), 1);
+        let firing: Vec<_> = alerts
+            .firing()
+            .map(|firing| &*firing.place.connector)
+            .collect();
+        assert_eq!(firing, ["one"]);
+    }
+
+    #[test]
+    fn long_names_have_short_keys_of_their_own() {
+        let key = |last: char| {
+            let connector = format!("{}{last}", "ä".repeat(300));
+            key(AlertName::ConnectorRelayDenied, &place(&connector))
+        };
+        assert!(
+            key('a').len() <= MAX_KEY_BYTES
+                && key('a').starts_with("certdrift/ConnectorRelayDenied/")
+        );
+        assert_eq!(key('a'), key('a'));
+        assert_ne!(key('a'), key('b'));
+    }
+
+    #[test]
+    fn an_alert_never_ends_before_it_begins() {
+        let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 100)];
+        let mut alerts = Alerts::default();
+        alerts.update(&place("one"), &found, at(50));
+        let notice = alerts.update(&place("one"), &[], at(60)).pop().unwrap();
+        assert_eq!(notice.ends_at, Some(at(100)));
+    }
+}

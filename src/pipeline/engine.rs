@@ -22,6 +22,7 @@ use crate::pipeline::alert::findings::Findings;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::ledger::Ledger;
+use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Outcome;
@@ -59,7 +60,7 @@ struct Reading {
     last_millis: Option<i64>,
 }
 
-/// From observations to messages.
+/// From observations to messages. As many connectors are judged as the ledger keeps.
 #[derive(Debug, Default)]
 struct Judging {
     expectations: Expectations,
@@ -196,6 +197,9 @@ impl Judging {
             server: Arc::clone(observation.server),
             connector: Arc::clone(connector),
         };
+        if self.watched.len() >= MAX_CONNECTORS && !self.watched.contains_key(&place) {
+            return;
+        }
         let bench = Bench {
             connector,
             expectation,
@@ -209,7 +213,8 @@ impl Judging {
             watched.streams.push(stream);
         }
         watched.enter(observation, bench);
-        if now.duration_since(observation.time) <= NEWS_AGE {
+        let is_news = now.duration_since(observation.time) <= NEWS_AGE;
+        if is_news && !watched.waits(&self.behind) {
             let notices = self
                 .alerts
                 .update(&place, &watched.findings.confirmed(), now);
@@ -223,11 +228,7 @@ impl Judging {
             let Some(expectation) = self.expectations.for_connector(&place.connector) else {
                 continue;
             };
-            if watched
-                .streams
-                .iter()
-                .any(|stream| self.behind.contains(stream))
-            {
+            if watched.waits(&self.behind) {
                 continue;
             }
             watched.findings.reconsider(Bench {
@@ -348,6 +349,11 @@ impl Watched {
         }
     }
 
+    /// Whether a stream that told of it has not caught up.
+    fn waits(&self, behind: &[StreamId]) -> bool {
+        self.streams.iter().any(|stream| behind.contains(stream))
+    }
+
     fn enter(&mut self, observation: &Observation<'_>, bench: Bench<'_>) {
         let findings = &mut self.findings;
         match &observation.fact {
@@ -358,11 +364,12 @@ impl Watched {
             Fact::Egress { address, .. } => findings.egress(*address),
             Fact::Refused(refused) => findings.denied(
                 reply_text(refused),
+                refused.presented,
                 observation.session,
                 observation.time,
                 bench.now,
             ),
-            Fact::Relayed => findings.relayed(),
+            Fact::Relayed => findings.relayed(observation.time),
             _ => {}
         }
     }
@@ -409,3 +416,7 @@ fn expected_connectors(expectations: &Expectations) -> Vec<ExpectedConnector> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

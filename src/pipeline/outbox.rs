@@ -16,9 +16,13 @@ use jiff::Timestamp;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::verdict::reason::Severity;
 
-/// Messages that may wait at once, over all receivers. At the limit new ones are refused and counted: by then nobody
+/// Messages that may wait at once for one receiver. At the limit new ones are refused and counted: by then nobody
 /// has taken a message for a day.
 pub const MAX_WAITING: usize = 10_000;
+
+/// Messages that may be under way to one receiver at once: a cause that hits every server must not open a connection
+/// for each.
+pub const MAX_UNDER_WAY: usize = 8;
 
 /// Delays before the second, third, … try. The last one is repeated.
 pub const SCHEDULE: [Duration; 7] = [
@@ -202,20 +206,14 @@ impl Outbox {
 
     /// Puts a notice into the box of every receiver that wants its severity.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
-        let mut waiting: usize = self
-            .mailboxes
-            .iter()
-            .map(|mailbox| mailbox.waiting.len())
-            .sum();
         for mailbox in &mut self.mailboxes {
             if !mailbox.receiver.severities.contains(&notice.severity) {
                 continue;
             }
-            if waiting >= MAX_WAITING {
+            if mailbox.waiting.len() >= MAX_WAITING {
                 mailbox.status.given_up += 1;
                 continue;
             }
-            waiting += 1;
             self.last_number += 1;
             let entry = Waiting {
                 notice: Arc::clone(notice),
@@ -299,12 +297,18 @@ impl Mailbox {
         if self.paused_until.is_some_and(|until| until > now) {
             return Vec::new();
         }
+        let under_way = self.waiting.values().filter(|waiting| waiting.in_flight);
+        let mut free = MAX_UNDER_WAY.saturating_sub(under_way.count());
         let mut keys_before = std::collections::HashSet::new();
         let mut due = Vec::new();
         for (&number, waiting) in &mut self.waiting {
-            let first_of_its_key = keys_before.insert(waiting.notice.key.clone());
+            if free == 0 {
+                break;
+            }
+            let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
             if first_of_its_key && !waiting.in_flight && waiting.due <= now {
                 waiting.in_flight = true;
+                free -= 1;
                 due.push(Delivery {
                     number,
                     receiver: Arc::clone(&self.receiver.name),
@@ -352,13 +356,15 @@ impl Mailbox {
             Outcome::Retry { reason, after } => {
                 *self.status.failed.entry(reason).or_default() += 1;
                 let step = SCHEDULE[(waiting.tries - 1).min(SCHEDULE.len() - 1)];
-                waiting.due = later(now, step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0)));
+                let step = step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0));
+                waiting.due = later(now, step);
                 if let Some(after) = after {
                     // Up to a tenth more, never less: the receiver said when it will be ready.
                     let pause = after
                         .min(MAX_RETRY_AFTER)
                         .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
-                    waiting.due = later(now, pause);
+                    // A receiver that asks for 0 s again and again must not be hammered.
+                    waiting.due = later(now, pause.max(step));
                     self.paused_until = Some(waiting.due);
                 }
             }
@@ -381,3 +387,7 @@ impl Mailbox {
 fn later(now: Timestamp, delay: Duration) -> Timestamp {
     now.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

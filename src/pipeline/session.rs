@@ -110,6 +110,8 @@ pub struct Refused<'a> {
     pub enhanced: Option<EnhancedCode>,
     /// The text, without addresses and ids.
     pub text: &'a str,
+    /// What the session presented; `None`: not known.
+    pub presented: Option<&'a Presentation>,
 }
 
 /// What a server presented in one `STARTTLS` session.
@@ -227,13 +229,9 @@ impl Sessions {
         } else {
             session.order(row)
         };
-        match order {
-            Order::Next => {}
-            Order::Gap => source.sequence_gaps += 1,
-            Order::Duplicate => {
-                source.duplicate_rows += 1;
-                return;
-            }
+        if order == Order::Duplicate {
+            source.duplicate_rows += 1;
+            return;
         }
         let mut scene = Scene {
             server: &source.server,
@@ -245,8 +243,9 @@ impl Sessions {
             scene.say(session, row.time(), Fact::Started);
         }
         if order == Order::Gap {
-            // The lost rows may have begun the peer's block, whose rows look like the rest of ours.
-            session.end_block(&mut scene);
+            source.sequence_gaps += 1;
+            // What follows lost rows may belong to another block, the peer's above all, or to another reply.
+            session.flush(row.time(), &mut scene);
         }
         session.row(row, &mut scene);
         if row.event == Event::Disconnect {
@@ -269,7 +268,7 @@ impl Sessions {
                     relay_watch,
                     each: &mut *each,
                 };
-                session.flush(&mut scene);
+                session.flush(record::timestamp(session.last_millis), &mut scene);
             }
             *owner != stream
         });
@@ -283,11 +282,12 @@ impl Sessions {
 
 /// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
 fn make_room(live: &mut HashMap<(StreamId, SessionId), Session, FixedState>) -> u64 {
-    let mut ages: Vec<i64> = live.values().map(|session| session.last_millis).collect();
+    let age = |session: &Session| (session.last_millis, session.id.0);
+    let mut ages: Vec<_> = live.values().map(age).collect();
     let quarter = ages.len() / 4;
     let (_, &mut oldest_kept, _) = ages.select_nth_unstable(quarter);
     let before = live.len();
-    live.retain(|_, session| session.last_millis > oldest_kept);
+    live.retain(|_, session| age(session) >= oldest_kept);
     (before - live.len()) as u64
 }
 
@@ -300,9 +300,14 @@ fn connector_name(names: &mut HashMap<Vec<u8>, Arc<str>>, cell: record::Cell<'_>
     let bytes = cell.bytes();
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_CONNECTOR_BYTES)]);
     let name: Arc<str> = Arc::from(text.as_ref());
-    if names.len() >= MAX_NAMES {
-        names.clear();
+    if cell.raw().len() <= MAX_CONNECTOR_BYTES {
+        if names.len() >= MAX_NAMES {
+            names.clear();
+        }
+        names.insert(cell.raw().to_vec(), Arc::clone(&name));
     }
-    names.insert(cell.raw().to_vec(), Arc::clone(&name));
     name
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,13 +70,28 @@ impl Reader {
     }
 
     /// Follows these sources and no others. One that stays as it was goes on where it is.
-    pub(super) fn follow(&mut self, wanted: &[SourceConfig]) -> Result<(), String> {
+    pub(super) fn follow(
+        &mut self,
+        wanted: &[SourceConfig],
+        engine: &mut Engine,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let is_wanted = |source: &Source| wanted.iter().any(|config| same(config, &source.config));
         for source in self.sources.values().filter(|source| !is_wanted(source)) {
             info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
         }
         self.sources.retain(|_, source| is_wanted(source));
+        let sources = &self.sources;
+        self.streams.retain(|_, stream| {
+            let stays = sources.contains_key(&stream.source);
+            if !stays {
+                // What was not read any more must not hold back the alerts of what is.
+                engine.end_stream(stream.id, now);
+                stream.set_behind(false, engine);
+            }
+            stays
+        });
         for config in wanted {
             if self
                 .sources
@@ -140,12 +156,19 @@ impl Reader {
                 }
                 stream.set_behind(more, engine);
             }
+            Event::CaughtUp { directory } => {
+                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                stream.set_behind(false, engine);
+            }
             Event::Finished { directory, file } => {
                 let stream = stream(&mut self.streams, &directory, message.source, engine);
-                if let Some(mut log) = self.files.remove(&file) {
-                    let before = log.tally();
-                    engine.finish(stream.id, &mut log, now);
-                    stream.tally += log.tally() - before;
+                if let Entry::Occupied(mut log) = self.files.entry(file)
+                    // What is refused stays so, should it grow after all.
+                    && log.get().refused().is_none()
+                {
+                    let before = log.get().tally();
+                    engine.finish(stream.id, log.get_mut(), now);
+                    stream.tally += log.remove().tally() - before;
                 }
             }
             Event::Rewritten { file } | Event::Gone { file } => {
@@ -259,6 +282,153 @@ fn stream<'a>(
     })
 }
 
+/// How far back the first reading went is history: a source is not read again because it changed.
 fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
-    a.path.as_path() == b.path.as_path() && a.server == b.server && a.first_read == b.first_read
+    a.path.as_path() == b.path.as_path() && a.server == b.server
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::daemon::clock;
+
+    const ROW: &[u8] =
+        b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
+
+    struct Story {
+        reader: Reader,
+        engine: Engine,
+        folder: tempfile::TempDir,
+    }
+
+    impl Story {
+        fn begin() -> Self {
+            let (messages, _) = tokio::sync::mpsc::channel(1);
+            let folder = tempfile::tempdir().unwrap();
+            let mut story = Self {
+                reader: Reader::new(messages),
+                engine: Engine::default(),
+                folder,
+            };
+            story.follow(&["24h"]);
+            story
+        }
+
+        /// Follows one source for each of the given `first_read`.
+        fn follow(&mut self, first_reads: &[&str]) {
+            let sources: Vec<_> = first_reads
+                .iter()
+                .map(|first_read| {
+                    let path = self.folder.path().display();
+                    let text =
+                        format!("sources:\n  - path: {path}\n    first_read: {first_read}\n");
+                    let config =
+                        crate::config::parse(&text, Path::new("/certdrift.yml"), None).unwrap();
+                    config.sources[0].clone()
+                })
+                .collect();
+            let engine = &mut self.engine;
+            self.reader.follow(&sources, engine, clock::now()).unwrap();
+        }
+
+        fn directory(&self) -> Arc<Directory> {
+            Arc::new(Directory {
+                path: self.folder.path().to_owned(),
+                server: Arc::from("EX01"),
+            })
+        }
+
+        fn take(&mut self, source: u64, event: Event) {
+            let message = Message { source, event };
+            self.reader.take(message, &mut self.engine, clock::now());
+        }
+
+        fn bytes(&mut self, source: u64, bytes: &[u8], more: bool) {
+            let event = Event::Bytes {
+                directory: self.directory(),
+                file: FileId(7),
+                path: Arc::new(PathBuf::from("SEND2026010100-1.LOG")),
+                bytes: bytes.to_vec(),
+                more,
+            };
+            self.take(source, event);
+        }
+
+        /// What the directory gave so far.
+        fn tally(&self) -> Tally {
+            self.reader.streams[&*self.directory()].tally
+        }
+
+        fn looked(&mut self, source: u64) {
+            let look = Look {
+                directories: vec![(self.directory(), 1, 0)],
+                ..Look::default()
+            };
+            self.take(source, Event::Looked(look));
+        }
+    }
+
+    #[test]
+    fn a_directory_is_behind_until_it_has_caught_up() {
+        let mut story = Story::begin();
+        assert!(!story.reader.is_ready(), "nobody has looked yet");
+        story.looked(1);
+        assert!(story.reader.is_ready());
+        story.bytes(1, ROW, true);
+        assert!(!story.reader.is_ready());
+        let directory = story.directory();
+        story.take(1, Event::CaughtUp { directory });
+        assert!(story.reader.is_ready());
+    }
+
+    #[test]
+    fn a_source_that_goes_holds_up_nothing_and_counts_when_it_comes_back() {
+        let mut story = Story::begin();
+        story.bytes(1, ROW, true);
+        story.follow(&[]);
+        assert!(story.reader.is_ready());
+        story.bytes(1, ROW, true);
+        assert!(story.reader.is_ready(), "its last words are not heard");
+        story.follow(&["24h"]);
+        story.looked(2);
+        story.bytes(2, ROW, false);
+        let statuses = story.reader.statuses(&story.engine);
+        let rows: Vec<_> = statuses.iter().map(|status| status.tally.rows).collect();
+        assert_eq!(rows, [1]);
+    }
+
+    #[test]
+    fn another_first_read_reads_nothing_again() {
+        let mut story = Story::begin();
+        story.follow(&["all"]);
+        assert_eq!(story.reader.last_number, 1);
+    }
+
+    #[test]
+    fn a_refused_file_stays_refused() {
+        let mut story = Story::begin();
+        story.bytes(1, b"#Log-type: SMTP Receive Protocol Log\r\n", false);
+        let directory = story.directory();
+        let file = FileId(7);
+        story.take(1, Event::Finished { directory, file });
+        story.bytes(1, ROW, false);
+        assert_eq!(story.tally().rows, 0);
+    }
+
+    #[test]
+    fn a_finished_file_gives_its_last_row_and_goes_on_if_it_grows() {
+        let mut story = Story::begin();
+        story.bytes(1, ROW.trim_ascii_end(), false);
+        let directory = story.directory();
+        let file = FileId(7);
+        story.take(1, Event::Finished { directory, file });
+        assert_eq!(story.tally().rows, 1);
+        story.bytes(1, b"\r\n", false);
+        story.bytes(1, ROW, false);
+        let tally = story.tally();
+        assert_eq!((tally.rows, tally.malformed_rows), (2, 0));
+    }
 }

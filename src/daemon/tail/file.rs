@@ -38,7 +38,15 @@ pub(super) struct Followed {
     pub(super) finished: bool,
     grown: Instant,
     shrunk: Option<(u32, Instant)>,
-    retry: Option<(Instant, Duration)>,
+    retry: Option<Retry>,
+}
+
+/// A file that could not be read: when it is tried again, after which delay, and what was wrong.
+#[derive(Debug)]
+struct Retry {
+    at: Instant,
+    delay: Duration,
+    trouble: String,
 }
 
 /// What a look at a file's size says.
@@ -71,12 +79,11 @@ impl Followed {
 
     /// Whether it is time to look at it.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.retry.is_none_or(|(at, _)| at <= now)
+        self.retry.as_ref().is_none_or(|retry| retry.at <= now)
     }
 
     /// Looks at the size. `newer`: a later file stands beside it.
     pub(super) fn assess(&mut self, size: u64, newer: bool, now: Instant) -> Standing {
-        self.retry = None;
         if size < self.offset {
             let (looks, since) = self
                 .shrunk
@@ -114,11 +121,26 @@ impl Followed {
     }
 
     /// The file could not be read: leaves it alone for a while, longer each time.
-    pub(super) fn back_off(&mut self, now: Instant) {
+    pub(super) fn back_off(&mut self, trouble: String, now: Instant) {
         let delay = self
             .retry
-            .map_or(MIN_BACKOFF, |(_, delay)| (delay * 2).min(MAX_BACKOFF));
-        self.retry = Some((now + delay, delay));
+            .as_ref()
+            .map_or(MIN_BACKOFF, |retry| (retry.delay * 2).min(MAX_BACKOFF));
+        self.retry = Some(Retry {
+            at: now + delay,
+            delay,
+            trouble,
+        });
+    }
+
+    /// The file could be read.
+    pub(super) fn recover(&mut self) {
+        self.retry = None;
+    }
+
+    /// What was wrong at the last try; it stays so until one succeeds.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.retry.as_ref().map(|retry| retry.trouble.as_str())
     }
 
     /// Reads what is between the offset and the size, in chunks, for as long as `take` wants more. NUL bytes at the end
@@ -259,11 +281,23 @@ mod tests {
     #[test]
     fn an_unreadable_file_is_left_alone_for_longer_each_time() {
         let (mut file, now) = followed();
-        file.back_off(now);
+        file.back_off(String::new(), now);
         assert!(!file.is_due(now) && file.is_due(now + MIN_BACKOFF));
         for _ in 0..10 {
-            file.back_off(now);
+            file.assess(10, false, now);
+            file.back_off(String::new(), now);
         }
         assert!(file.is_due(now + MAX_BACKOFF) && !file.is_due(now + MAX_BACKOFF / 2));
+    }
+
+    #[test]
+    fn trouble_lasts_until_a_try_succeeds() {
+        let (mut file, now) = followed();
+        file.back_off("unreadable".to_owned(), now);
+        file.assess(10, false, now + MIN_BACKOFF);
+        assert_eq!(file.trouble(), Some("unreadable"));
+        file.recover();
+        assert_eq!(file.trouble(), None);
+        assert!(file.is_due(now));
     }
 }

@@ -1,9 +1,11 @@
 //! One look after the other at the directories and files of a source.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -110,7 +112,8 @@ impl Pass {
         }
     }
 
-    /// Finds new files and notices those that are gone. Nothing is concluded from a listing that fails, nor from one in
+    /// Finds new files and notices those that are gone. A directory that cannot be read is an error, but the others are
+    /// followed all the same. Nothing is concluded from a listing that fails, nor from one in
     /// which every known file is gone at once: then the share is gone, not the files.
     fn list(
         &mut self,
@@ -122,14 +125,23 @@ impl Pass {
             |error: &io::Error| format!("{}: {}", root.display(), source::remedy(error));
         let found = source::expand(&self.source.path).map_err(|error| unreadable(&error))?;
         let mut present: BTreeMap<PathBuf, (Option<String>, Vec<PathBuf>)> = BTreeMap::new();
+        let mut trouble = None;
         for found in found {
-            let files = source::send_logs(&found.path)
-                .map_err(|error| format!("{}: {}", found.path.display(), source::remedy(&error)))?;
-            if !files.is_empty() {
-                present.insert(found.path, (found.server, files));
+            match source::send_logs(&found.path) {
+                Ok(files) if files.is_empty() => {}
+                Ok(files) => {
+                    present.insert(found.path, (found.server, files));
+                }
+                Err(error) => {
+                    let found = format!("{}: {}", found.path.display(), source::remedy(&error));
+                    trouble = trouble.or(Some(found));
+                }
             }
         }
         if present.is_empty() {
+            if let Some(trouble) = trouble {
+                return Err(trouble);
+            }
             let reason = if self.folders.values().any(|folder| !folder.files.is_empty()) {
                 "all log files vanished at once. Is the share still mounted? What was read is kept"
             } else {
@@ -149,7 +161,7 @@ impl Pass {
                 None => return Ok(false),
             }
         }
-        Ok(true)
+        trouble.map_or(Ok(true), Err)
     }
 
     fn add_folders(&mut self, present: &BTreeMap<PathBuf, (Option<String>, Vec<PathBuf>)>) {
@@ -195,8 +207,9 @@ impl Folder {
             let id = FileId(LAST_ID.fetch_add(1, Ordering::Relaxed));
             let name = LogName::read(path.file_name().unwrap_or_default());
             let mut file = Followed::new(id, name, path, clock::instant());
+            file.measure();
             if first_look && is_too_old(name, first_read, now) {
-                file.skip();
+                file.offset = file.size;
             }
             self.files.push(file);
         }
@@ -217,7 +230,7 @@ impl Folder {
         let mut unread = 0;
         let mut listens = true;
         self.files.retain(|file| {
-            let here = present.contains(&*file.path);
+            let here = present.contains(&*file.path) || !is_gone(&file.path);
             if !here {
                 if file.unread() > 0 {
                     warn!(file = %file.path.display(), bytes = file.unread(), "a log file was deleted before it was read to its end");
@@ -236,33 +249,50 @@ impl Folder {
         finished_too: bool,
         say: &mut impl FnMut(Event) -> bool,
     ) -> Option<Result<(), String>> {
-        let mut trouble = None;
+        let more_promised = Cell::new(false);
+        let mut say = |event| {
+            if let Event::Bytes { more, .. } = &event {
+                more_promised.set(*more);
+            }
+            say(event)
+        };
+        let mut trouble: Option<String> = None;
         let last = self.files.len().saturating_sub(1);
         for index in 0..self.files.len() {
             let now = clock::instant();
             let file = &mut self.files[index];
             if (file.finished && !finished_too) || !file.is_due(now) {
+                trouble = trouble.or_else(|| file.trouble().map(str::to_owned));
                 continue;
             }
             let later: u64 = self.files[index + 1..].iter().map(Followed::unread).sum();
             let file = &mut self.files[index];
-            match look_at(file, &self.directory, index < last, later, say) {
-                Ok(true) => {}
+            match look_at(file, &self.directory, index < last, later, &mut say) {
+                Ok(true) => file.recover(),
                 Ok(false) => return None,
                 // The next listing tells whether it is gone for good.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    file.back_off(now);
-                    trouble = Some(format!(
-                        "{}: {}",
-                        file.path.display(),
-                        source::remedy(&error)
-                    ));
+                    let found = format!("{}: {}", file.path.display(), source::remedy(&error));
+                    file.back_off(found.clone(), now);
+                    trouble = trouble.or(Some(found));
                 }
+            }
+        }
+        if more_promised.get() {
+            let directory = Arc::clone(&self.directory);
+            if !say(Event::CaughtUp { directory }) {
+                return None;
             }
         }
         Some(trouble.map_or(Ok(()), Err))
     }
+}
+
+/// A listing leaves out what it cannot look at. Only a file that is surely gone is forgotten: one that comes back would
+/// be read from its start again.
+fn is_gone(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Opens, looks, reads, closes. `later`: bytes that wait in later files of the directory.
@@ -315,11 +345,10 @@ impl Followed {
         }
     }
 
-    /// Passes over what is in the file now.
-    fn skip(&mut self) {
+    /// Looks at the size before the file is opened for the first time, so that the ones before it know that more waits.
+    fn measure(&mut self) {
         if let Ok(metadata) = std::fs::metadata(&*self.path) {
             self.size = metadata.len();
-            self.offset = self.size;
         }
     }
 }
@@ -349,197 +378,4 @@ fn is_too_old(name: LogName, first_read: FirstRead, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use std::fs;
-    use std::io::Write;
-    use std::path::Path;
-
-    use super::*;
-    use crate::config;
-
-    /// A source that is looked at by hand.
-    struct Bench {
-        folder: tempfile::TempDir,
-        pass: Pass,
-    }
-
-    impl Bench {
-        fn new(path: &str, first_read: &str) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let text = format!("sources: [{{ path: \"{path}\", first_read: {first_read} }}]");
-            let file = folder.path().join("certdrift.yml");
-            let config = config::parse(&text, &file, None).unwrap();
-            let pass = Pass::new(config.sources[0].clone());
-            Self { folder, pass }
-        }
-
-        fn append(&self, name: &str, text: &str) {
-            let path = self.folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let mut file = fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        }
-
-        /// One look, directories and all. The texts read, by file name, in order; and the last report.
-        fn look(&mut self) -> (Vec<(String, String)>, Option<Look>) {
-            self.pass.listed = None;
-            let (mut read, mut report) = (Vec::new(), None);
-            let listens = self.pass.look(&mut |event| {
-                match event {
-                    Event::Bytes { path, bytes, .. } => {
-                        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                        read.push((name, String::from_utf8(bytes).unwrap()));
-                    }
-                    Event::Looked(look) => report = Some(look),
-                    Event::Finished { .. } | Event::Rewritten { .. } | Event::Gone { .. } => {}
-                }
-                true
-            });
-            assert!(listens);
-            (read, report)
-        }
-
-        fn remove(&self, name: &str) {
-            fs::remove_file(self.folder.path().join(name)).unwrap();
-        }
-    }
-
-    fn texts(read: &[(String, String)]) -> String {
-        read.iter().map(|(_, text)| text.as_str()).collect()
-    }
-
-    #[test]
-    fn what_is_appended_is_read_once() {
-        let mut bench = Bench::new("logs", "all");
-        bench.append("logs/SEND2026010100-1.LOG", "one\r\ntw");
-        assert_eq!(texts(&bench.look().0), "one\r\ntw");
-        assert_eq!(bench.look().0, []);
-        bench.append("logs/SEND2026010100-1.LOG", "o\r\n");
-        assert_eq!(texts(&bench.look().0), "o\r\n");
-    }
-
-    #[test]
-    fn files_are_read_in_the_order_of_their_numbers() {
-        let mut bench = Bench::new("logs", "all");
-        for name in [
-            "SEND2026010100-10.LOG",
-            "SEND2026010101-1.LOG",
-            "SEND2026010100-9.LOG",
-        ] {
-            bench.append(&format!("logs/{name}"), name);
-        }
-        let (read, _) = bench.look();
-        let names: Vec<&str> = read.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "SEND2026010100-9.LOG",
-                "SEND2026010100-10.LOG",
-                "SEND2026010101-1.LOG"
-            ]
-        );
-    }
-
-    #[test]
-    fn every_server_has_a_directory_of_its_own() {
-        let mut bench = Bench::new("logs/{server}/SmtpSend", "all");
-        for server in ["EX01", "EX02"] {
-            bench.append(&format!("logs/{server}/SmtpSend/SEND2026010100-1.LOG"), "x");
-        }
-        let (_, report) = bench.look();
-        let directories = report.unwrap().directories;
-        let servers: Vec<&str> = directories
-            .iter()
-            .map(|(directory, ..)| &*directory.server)
-            .collect();
-        assert_eq!(servers, ["EX01", "EX02"]);
-    }
-
-    #[test]
-    fn the_first_read_passes_over_old_files_but_not_over_what_comes_later() {
-        let mut bench = Bench::new("logs", "24h");
-        bench.append("logs/SEND2020010100-1.LOG", "old\n");
-        assert_eq!(bench.look().0, []);
-        bench.append("logs/SEND2020010100-1.LOG", "new\n");
-        bench.append("logs/SEND2019010100-1.LOG", "late\n");
-        assert_eq!(texts(&bench.look().0), "late\nnew\n");
-    }
-
-    #[test]
-    fn the_age_of_a_file_is_that_of_its_last_row() {
-        let now: Timestamp = "2026-01-02T12:30:00Z".parse().unwrap();
-        let back = FirstRead::Last(Duration::from_secs(24 * 3600));
-        for (name, too_old) in [
-            ("SEND2026010111-1.LOG", true),
-            ("SEND2026010112-1.LOG", false),
-            ("SEND20260101-1.LOG", false),
-            ("SEND20251231-1.LOG", true),
-            ("copy.LOG", false),
-        ] {
-            let read = LogName::read(name.as_ref());
-            assert_eq!(is_too_old(read, back, now), too_old, "{name}");
-            assert!(!is_too_old(read, FirstRead::All, now));
-        }
-    }
-
-    #[test]
-    fn nothing_is_concluded_when_all_files_are_gone_at_once() {
-        let mut bench = Bench::new("logs", "all");
-        bench.append("logs/SEND2026010100-1.LOG", "one\n");
-        bench.look();
-        bench.remove("logs/SEND2026010100-1.LOG");
-        let (_, report) = bench.look();
-        let trouble = report.unwrap().trouble.unwrap();
-        assert!(trouble.contains("vanished at once"), "{trouble}");
-        bench.append("logs/SEND2026010100-1.LOG", "one\ntwo\n");
-        let (read, report) = bench.look();
-        assert_eq!(texts(&read), "two\n", "what was read is not read again");
-        assert_eq!(report.unwrap().trouble, None);
-    }
-
-    #[test]
-    fn a_file_deleted_before_it_was_read_is_counted() {
-        let mut bench = Bench::new("logs", "all");
-        bench.append("logs/SEND2026010100-1.LOG", "one\n");
-        bench.append("logs/SEND2026010100-2.LOG", "two\n");
-        bench.look();
-        let folder = bench.pass.folders.values_mut().next().unwrap();
-        folder.files[0].size += 7;
-        bench.remove("logs/SEND2026010100-1.LOG");
-        let (_, report) = bench.look();
-        assert_eq!(report.unwrap().deleted_unread_bytes, 7);
-    }
-
-    #[test]
-    fn a_missing_directory_is_trouble_and_heals() {
-        let mut bench = Bench::new("logs", "all");
-        let (_, report) = bench.look();
-        let trouble = report.unwrap().trouble.unwrap();
-        assert!(trouble.contains("does not exist"), "{trouble}");
-        bench.append("logs/SEND2026010100-1.LOG", "one\n");
-        let (read, report) = bench.look();
-        assert_eq!(
-            (texts(&read).as_str(), report.unwrap().trouble),
-            ("one\n", None)
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pipe_with_the_name_of_a_log_holds_up_nobody() {
-        let mut bench = Bench::new("logs", "all");
-        bench.append("logs/SEND2026010100-2.LOG", "two\n");
-        let pipe = bench.folder.path().join("logs/SEND2026010100-1.LOG");
-        let made = std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap();
-        assert!(made.success() && Path::new(&pipe).exists());
-        assert_eq!(texts(&bench.look().0), "two\n");
-    }
-}
+mod tests;

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 use jiff::Timestamp;
 
-use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
@@ -52,10 +51,9 @@ pub struct Confirmed {
 #[derive(Debug, Default)]
 pub struct Findings {
     latest: Option<Latest>,
-    /// The address that counts, as of the newest session.
+    /// The address named last; it counts from the next session on.
+    named: Option<IpAddr>,
     egress: Option<IpAddr>,
-    /// The address seen last; it counts with the next session, for a session is what confirms it.
-    seen_egress: Option<IpAddr>,
     denial: Option<Denial>,
     outcome: Judgement,
     settled: Verdict,
@@ -90,7 +88,8 @@ struct Denial {
     arrived: Timestamp,
     session: SessionId,
     sessions: u32,
-    presented: Option<Thumbprint>,
+    /// What the refused session presented; `None`: not known yet.
+    presented: Option<Presentation>,
     sessions_since: u32,
     sessions_with_another_certificate: u32,
     confirmed: bool,
@@ -116,15 +115,17 @@ impl Findings {
         }
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
-        });
-        let as_before = as_before && self.egress == self.seen_egress;
-        self.egress = self.seen_egress;
-        let newest = previous.map_or(time, |latest| latest.time.max(time));
+        }) && self.egress == self.named;
+        // A row from the future must not make everything after it look late.
+        let newest = previous
+            .map_or(time, |latest| latest.time.max(time))
+            .min(bench.now);
         self.latest = Some(Latest {
             presentation: presentation.clone(),
             time: newest,
             judged_at: bench.now,
         });
+        self.egress = self.named;
         let denial_ends = self.count_towards_denial(presentation, time);
         if !as_before || denial_ends {
             self.outcome = self.judge(bench);
@@ -132,22 +133,33 @@ impl Findings {
         self.count(time, bench.now);
     }
 
-    /// Exchange Online named the public address that it sees.
+    /// Exchange Online named the public address that it sees. It does so before TLS, so the session that shows it is
+    /// still to come.
     pub fn egress(&mut self, address: IpAddr) {
-        self.seen_egress = Some(address);
+        self.named = Some(address);
     }
 
-    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses.
-    pub fn denied(&mut self, reply: String, session: SessionId, time: Timestamp, now: Timestamp) {
-        let presented = self.presented();
+    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses,
+    /// `presented` what the session presented, if that was seen.
+    pub fn denied(
+        &mut self,
+        reply: String,
+        presented: Option<&Presentation>,
+        session: SessionId,
+        time: Timestamp,
+        now: Timestamp,
+    ) {
+        let latest = self.latest.as_ref().map(|latest| &latest.presentation);
+        let presented = presented.or(latest).cloned();
+        let time = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
             since: time,
             last: time,
-            arrived: time.min(now),
+            arrived: time,
             session,
             sessions: 1,
-            presented,
+            presented: None,
             sessions_since: 0,
             sessions_with_another_certificate: 0,
             confirmed: false,
@@ -164,10 +176,16 @@ impl Findings {
         self.must_judge_again();
     }
 
-    /// Exchange Online accepted a recipient that it does not host: it relays again.
-    pub fn relayed(&mut self) {
-        self.denial = None;
-        self.must_judge_again();
+    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since.
+    pub fn relayed(&mut self, time: Timestamp) {
+        if self
+            .denial
+            .as_ref()
+            .is_some_and(|denial| denial.last <= time)
+        {
+            self.denial = None;
+            self.must_judge_again();
+        }
     }
 
     /// Whether an acceptance outside the accepted domains would end a denial.
@@ -265,23 +283,21 @@ impl Findings {
         }
     }
 
-    fn presented(&self) -> Option<Thumbprint> {
-        match &self.latest.as_ref()?.presentation {
-            Presentation::Certificate(certificate) => certificate.thumbprint,
-            Presentation::NoCertificate => None,
-        }
-    }
-
-    /// One more session for every reason: shown or missed.
+    /// One more session for every reason: shown or missed. One that leaves the verdict unknown is no proof that a reason
+    /// is gone.
     fn count(&mut self, time: Timestamp, now: Timestamp) {
         let shown = codes(&self.outcome);
+        let is_known = self.outcome.verdict != Verdict::Unknown;
+        let at_once = |code: &ReasonCode, state: &State| {
+            code.row().resolve == Resolve::Relay || state.reason.alert().is_none()
+        };
         for (code, state) in &mut self.states {
-            if !shown.contains(code) {
+            if !shown.contains(code) && (is_known || at_once(code, state)) {
                 state.missed += 1;
             }
         }
         self.states.retain(|code, state| {
-            let at_once = code.row().resolve == Resolve::Relay || state.reason.alert().is_none();
+            let at_once = at_once(code, state);
             state.missed == 0 || (!at_once && state.missed < CONFIRMING_SESSIONS)
         });
         for reason in self.outcome.reasons.clone() {
@@ -341,12 +357,9 @@ impl Findings {
         let Some(denial) = &mut self.denial else {
             return false;
         };
-        let presented = match presentation {
-            Presentation::Certificate(certificate) => certificate.thumbprint,
-            Presentation::NoCertificate => None,
-        };
         denial.sessions_since = denial.sessions_since.saturating_add(1);
-        if presented.is_some() && presented != denial.presented {
+        let refused = denial.presented.get_or_insert_with(|| presentation.clone());
+        if is_another_certificate(presentation, refused) {
             denial.sessions_with_another_certificate += 1;
         } else {
             denial.sessions_with_another_certificate = 0;
@@ -361,6 +374,18 @@ impl Findings {
     }
 }
 
+fn is_another_certificate(presentation: &Presentation, refused: &Presentation) -> bool {
+    let thumbprint = |presentation: &Presentation| match presentation {
+        Presentation::Certificate(certificate) => certificate.thumbprint,
+        Presentation::NoCertificate => None,
+    };
+    thumbprint(presentation).is_some() && thumbprint(presentation) != thumbprint(refused)
+}
+
 fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons.iter().map(|reason| reason.code).collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

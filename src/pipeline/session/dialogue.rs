@@ -21,18 +21,23 @@ pub(super) fn is_command(data: &[u8], command: &[u8]) -> bool {
     data.trim_ascii_end().eq_ignore_ascii_case(command)
 }
 
+/// The domain of the path between the angle brackets. What stands behind it, like the `ORCPT=` of a message that was
+/// forwarded, names other addresses.
+fn recipient_domain(command: &[u8]) -> Option<&str> {
+    let path = &command[memchr::memchr(b'<', command)? + 1..];
+    let mut quoted = false;
+    let end = path.iter().position(|&byte| {
+        quoted ^= byte == b'"';
+        byte == b'>' && !quoted
+    })?;
+    let at = memchr::memrchr(b'@', &path[..end])?;
+    std::str::from_utf8(&path[at + 1..end]).ok()
+}
+
 /// Whether a `RCPT TO:<user@domain>` names a domain that the tenant surely does not host. Tenants own names below
 /// onmicrosoft.com without listing them everywhere, so those never count. The address itself goes nowhere.
 pub(super) fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
-    let Some(at) = memchr::memrchr(b'@', command) else {
-        return false;
-    };
-    let rest = &command[at + 1..];
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'>' | b' '))
-        .unwrap_or(rest.len());
-    let Ok(domain) = std::str::from_utf8(&rest[..end]) else {
+    let Some(domain) = recipient_domain(command) else {
         return false;
     };
     let below = |parent: &str| {
@@ -43,7 +48,9 @@ pub(super) fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
                 || domain.as_bytes()[domain.len() - parent.len() - 1] == b'.')
     };
     let tenant_default = ["onmicrosoft.com", "onmicrosoft.us", "partner.onmschina.cn"];
+    // A domain in another script cannot be compared with accepted domains, which are known by their A-labels.
     !domain.is_empty()
+        && domain.is_ascii()
         && !tenant_default.into_iter().any(below)
         && !accepted_domains.iter().any(|parent| below(parent))
 }

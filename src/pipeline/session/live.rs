@@ -11,7 +11,6 @@ use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::known::KnownCertificates;
 use crate::pipeline::certificate::label::Label;
 use crate::pipeline::certificate::label::label;
-use crate::pipeline::record;
 use crate::pipeline::record::Event;
 use crate::pipeline::record::Row;
 use crate::pipeline::record::SessionId;
@@ -100,7 +99,7 @@ impl Phase {
 /// A session while its rows come in.
 #[derive(Debug)]
 pub(super) struct Session {
-    id: SessionId,
+    pub(super) id: SessionId,
     connector: Arc<str>,
     pub(super) last_millis: i64,
     last_sequence: u32,
@@ -109,6 +108,7 @@ pub(super) struct Session {
     exchange_online: bool,
     phase: Phase,
     offered: Option<Arc<Certificate>>,
+    presented: Option<Presentation>,
     block: Option<Box<OpenBlock>>,
     egress: Option<IpAddr>,
     dialogue: Dialogue,
@@ -142,6 +142,7 @@ impl Session {
             exchange_online: false,
             phase: Phase::Plain,
             offered: None,
+            presented: None,
             block: None,
             egress: None,
             dialogue: Dialogue {
@@ -183,13 +184,18 @@ impl Session {
                 self.reply(row, scene);
             }
             Event::Connect => self.end_block(scene),
-            Event::Disconnect => self.flush(scene),
+            Event::Disconnect => self.flush(row.time(), scene),
         }
     }
 
-    pub(super) fn flush<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+    /// Says what is still held back, because the rows that would complete it do not come.
+    pub(super) fn flush<F: FnMut(Observation<'_>)>(
+        &mut self,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
         self.end_block(scene);
-        self.end_refusal(record::timestamp(self.last_millis), scene);
+        self.end_refusal(time, scene);
     }
 
     fn information<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
@@ -238,7 +244,7 @@ impl Session {
     }
 
     /// The session moves on: a block that was cut short says what it has.
-    pub(super) fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+    fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
         let Some(open) = self.block.take() else {
             return;
         };
@@ -278,6 +284,7 @@ impl Session {
             }
             _ => None,
         };
+        self.presented.clone_from(&presented);
         let fact = Fact::Secured {
             protocol: tls::protocol(context),
             presented,
@@ -317,6 +324,9 @@ impl Session {
         let Some((code, more)) = Reply::code(data) else {
             return;
         };
+        if self.refusal.as_ref().is_some_and(|open| open.code != code) {
+            self.end_refusal(row.time(), scene);
+        }
         match code {
             400..=599 => self.refused(&row.data.bytes(), row.time(), scene),
             220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
@@ -407,7 +417,7 @@ impl Session {
         };
         let class = reply::classify(&reply);
         match &mut self.refusal {
-            Some(open) if open.code == reply.code => {
+            Some(open) => {
                 open.class = open.class.min(class);
                 open.enhanced = open.enhanced.or(reply.enhanced);
                 if open.text.len() < MAX_REFUSAL_BYTES {
@@ -415,8 +425,7 @@ impl Session {
                     open.text.push_str(&reply::fold_text(&reply));
                 }
             }
-            _ => {
-                self.end_refusal(time, scene);
+            None => {
                 self.refusal = Some(Box::new(OpenRefusal {
                     class,
                     code: reply.code,
@@ -443,6 +452,7 @@ impl Session {
             code: open.code,
             enhanced: open.enhanced,
             text: &open.text,
+            presented: self.presented.as_ref(),
         };
         scene.say(self, time, Fact::Refused(refused));
     }

@@ -1,0 +1,355 @@
+//! Stories: what the sessions of one connector show, second by second, and which alerts are confirmed then.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::pipeline::certificate::Block;
+use crate::pipeline::certificate::row;
+use crate::pipeline::expectation::ConnectorPattern;
+use crate::pipeline::expectation::ConnectorType;
+use crate::pipeline::expectation::InboundConnector;
+use crate::pipeline::expectation::Ipv4Range;
+
+const MISMATCH: &str = "ConnectorCertificateMismatch";
+const MISSING: &str = "ConnectorCertificateMissing";
+const DENIED: &str = "ConnectorRelayDenied";
+const EGRESS: &str = "ConnectorEgressAddressMismatch";
+const HOUR: i64 = 3600;
+
+fn certificate(name: &str, digit: char, not_after: &str) -> Presentation {
+    let thumbprint: String = std::iter::repeat_n(digit, 40).collect();
+    let row = format!(
+        " CN={name} CN=Issuing CA, O=Example 0A1B {thumbprint} 2025-12-20T00:00:00.000Z {not_after} {name}"
+    );
+    Presentation::Certificate(Arc::new(row::parse_row(row.as_bytes())))
+}
+
+/// `good` and `renewed` fit the connector, `bad` does not, `soon` fits but ends within the story; `cut` is what is left
+/// of a block without thumbprint.
+fn presentation(word: &str) -> Option<Presentation> {
+    let long = "2036-06-20T00:00:00.000Z";
+    Some(match word {
+        "good" => certificate("mail.contoso.com", 'A', long),
+        "renewed" => certificate("mail.contoso.com", 'B', long),
+        "bad" => certificate("other.example", 'C', long),
+        "soon" => certificate("mail.contoso.com", 'D', "2025-12-31T10:00:30.000Z"),
+        "nothing" => Presentation::NoCertificate,
+        "cut" => {
+            let mut block = Block::start();
+            block.row(b"Certificate subject", b"CN=ex01, O=Contoso");
+            Presentation::Certificate(Arc::new(block.finish()))
+        }
+        _ => return None,
+    })
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_767_225_600 + second)
+}
+
+fn expectation(by_address: bool) -> Expectation {
+    Expectation {
+        pattern: ConnectorPattern::new("*").unwrap(),
+        inbound_connectors: vec![InboundConnector {
+            name: "Inbound".to_owned(),
+            enabled: true,
+            connector_type: ConnectorType::OnPremises,
+            tls_sender_certificate_name: (!by_address).then(|| "mail.contoso.com".to_owned()),
+            sender_ip_addresses: Ipv4Range::parse("203.0.113.7")
+                .filter(|_| by_address)
+                .into_iter()
+                .collect(),
+            cloud_services_mail_enabled: None,
+        }],
+        accepted_domains: None,
+        tls_certificate_name: None,
+        thumbprints: Vec::new(),
+        accept: Vec::new(),
+        planned: Vec::new(),
+        silent_after: None,
+    }
+}
+
+/// One line of a story: `second[@row second] what`, and the alerts confirmed after it. `what` is a presentation,
+/// `denied N` (by session N), `denied N of good`, `relayed`, an address, or nothing (time passes).
+type Line = (&'static str, &'static [&'static str]);
+
+fn play(by_address: bool, story: &[Line]) {
+    let expectation = expectation(by_address);
+    let mut findings = Findings::default();
+    for (number, (line, expected)) in story.iter().enumerate() {
+        let (when, what) = line.split_once(' ').unwrap_or((line, ""));
+        let (now, row) = when.split_once('@').unwrap_or((when, when));
+        let (now, time) = (at(now.parse().unwrap()), at(row.parse().unwrap()));
+        let bench = Bench {
+            connector: "Outbound",
+            expectation: &expectation,
+            now,
+        };
+        if let Some(shown) = presentation(what) {
+            findings.session(&shown, time, bench);
+        } else if let Some(denied) = what.strip_prefix("denied ") {
+            let (session, own) = denied.split_once(" of ").unwrap_or((denied, ""));
+            let session = SessionId(session.parse().unwrap());
+            let reply = "550 5.7.64 TenantAttribution".to_owned();
+            findings.denied(reply, presentation(own).as_ref(), session, time, now);
+        } else if what == "relayed" {
+            findings.relayed(time);
+        } else if !what.is_empty() {
+            findings.egress(what.parse().unwrap());
+        }
+        findings.reconsider(bench);
+        let confirmed = findings.confirmed();
+        let mut alerts: Vec<_> = confirmed.iter().map(|found| found.alert.as_str()).collect();
+        alerts.dedup();
+        assert_eq!(alerts, *expected, "line {number}: {line}, of {story:#?}");
+    }
+}
+
+#[test]
+fn two_sessions_confirm_and_two_good_ones_resolve() {
+    for (bad, alert) in [("bad", MISMATCH), ("nothing", MISSING)] {
+        let line = |second: i64, what: &str| -> &'static str {
+            Box::leak(format!("{second} {what}").into_boxed_str())
+        };
+        let alerts: &'static [&'static str] = Box::leak(Box::new([alert]));
+        play(
+            false,
+            &[
+                (line(0, "good"), &[]),
+                (line(1, bad), &[]),
+                (line(2, bad), alerts),
+                (line(3, "good"), alerts),
+                (line(4, "renewed"), &[]),
+                (line(5, bad), &[]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_lone_session_counts_after_a_minute() {
+    play(
+        false,
+        &[
+            ("0 bad", &[]),
+            ("59", &[]),
+            ("60", &[MISMATCH]),
+            ("61 good", &[MISMATCH]),
+            ("300", &[MISMATCH]),
+            ("301 good", &[]),
+        ],
+    );
+    play(false, &[("0 bad", &[]), ("30 good", &[]), ("90", &[])]);
+    // The minute counts from the row, not from its reading.
+    play(false, &[("100@10 bad", &[MISMATCH])]);
+}
+
+#[test]
+fn alternating_certificates_do_not_flap() {
+    play(
+        false,
+        &[
+            ("0 bad", &[]),
+            ("1 good", &[]),
+            ("2 bad", &[MISMATCH]),
+            ("3 good", &[MISMATCH]),
+            ("4 bad", &[MISMATCH]),
+            ("5 good", &[MISMATCH]),
+            ("90", &[MISMATCH]),
+        ],
+    );
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("1 renewed", &[]),
+            ("2 good", &[]),
+            ("90", &[]),
+        ],
+    );
+}
+
+#[test]
+fn what_the_log_does_not_show_resolves_nothing() {
+    play(
+        false,
+        &[
+            ("0 bad", &[]),
+            ("1 bad", &[MISMATCH]),
+            ("2 cut", &[MISMATCH]),
+            ("3 cut", &[MISMATCH]),
+            ("4 cut", &[MISMATCH]),
+            ("5 good", &[MISMATCH]),
+            ("6 good", &[]),
+        ],
+    );
+    play(false, &[("0 cut", &[]), ("1 cut", &[]), ("90", &[])]);
+}
+
+#[test]
+fn a_denial_outlasts_sessions_that_prove_nothing() {
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("1 denied 1", &[]),
+            ("2 good", &[]),
+            ("3 good", &[]),
+            ("60", &[]),
+            ("61", &[DENIED]),
+            ("62 good", &[DENIED]),
+            ("63 good", &[DENIED]),
+            ("64 relayed", &[]),
+        ],
+    );
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("1 denied 1", &[]),
+            ("2 denied 1", &[]),
+            ("3 denied 2", &[DENIED]),
+            ("4 renewed", &[DENIED]),
+            ("5 good", &[DENIED]),
+            ("6 renewed", &[DENIED]),
+            ("7 renewed", &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_quiet_period_needs_time_and_traffic() {
+    let mut story: Vec<Line> = vec![
+        ("0 good", &[]),
+        ("1 denied 1", &[]),
+        ("2 denied 2", &[DENIED]),
+        ("21603", &[DENIED]),
+    ];
+    story.extend([("21603 good", &[DENIED] as &[_]); 9]);
+    story.push(("21603 good", &[]));
+    play(false, &story);
+    let mut story: Vec<Line> = vec![
+        ("0 good", &[]),
+        ("1 denied 1", &[]),
+        ("2 denied 2", &[DENIED]),
+    ];
+    story.extend([("21601 good", &[DENIED] as &[_]); 12]);
+    story.push(("21602 good", &[]));
+    play(false, &story);
+}
+
+#[test]
+fn a_denial_belongs_to_the_certificate_of_its_session() {
+    // An old connection is still refused when new ones present the renewed certificate.
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("1 renewed", &[]),
+            ("2 denied 1 of good", &[]),
+            ("3 denied 2 of good", &[DENIED]),
+            ("4 renewed", &[DENIED]),
+            ("5 renewed", &[]),
+        ],
+    );
+    // The beginning of the refused session was not seen: the next one is no change.
+    play(
+        false,
+        &[
+            ("0 denied 1", &[]),
+            ("1 denied 2", &[DENIED]),
+            ("2 good", &[DENIED]),
+            ("3 good", &[DENIED]),
+            ("4 renewed", &[DENIED]),
+            ("5 renewed", &[]),
+        ],
+    );
+    // From none to one is a change.
+    play(
+        false,
+        &[
+            ("0 denied 1 of nothing", &[]),
+            ("1 denied 2 of nothing", &[DENIED]),
+            ("2 good", &[DENIED]),
+            ("3 good", &[]),
+        ],
+    );
+}
+
+#[test]
+fn an_older_acceptance_does_not_clear_a_newer_denial() {
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("100 denied 1", &[]),
+            ("101 denied 2", &[DENIED]),
+            ("102@50 relayed", &[DENIED]),
+            ("103 relayed", &[]),
+        ],
+    );
+}
+
+#[test]
+fn the_clock_alone_ends_a_certificate() {
+    // A logged date is off by up to 14 h.
+    play(false, &[("0 soon", &[]), ("30", &[]), ("31", &[MISMATCH])]);
+}
+
+#[test]
+fn an_address_counts_by_sessions_like_everything_else() {
+    play(
+        true,
+        &[
+            ("0 203.0.113.7", &[]),
+            ("1 good", &[]),
+            ("2 198.51.100.1", &[]),
+            ("3 good", &[]),
+            ("4 203.0.113.7", &[]),
+            ("5 good", &[]),
+            ("6 good", &[]),
+            ("7 198.51.100.1", &[]),
+            ("90", &[]),
+            ("91 good", &[]),
+            ("92 good", &[EGRESS]),
+            ("93 203.0.113.7", &[EGRESS]),
+            ("94 good", &[EGRESS]),
+            ("95 good", &[]),
+        ],
+    );
+}
+
+#[test]
+fn sessions_of_a_directory_that_is_read_later_say_nothing_about_now() {
+    play(
+        false,
+        &[
+            ("7200 good", &[]),
+            ("7201@100 bad", &[]),
+            ("7202@101 bad", &[]),
+            ("7300", &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_row_from_the_future_does_not_hide_what_comes_after_it() {
+    play(
+        false,
+        &[
+            ("0@864000 good", &[]),
+            ("1 bad", &[]),
+            ("2 bad", &[MISMATCH]),
+        ],
+    );
+    let mut story: Vec<Line> = vec![
+        ("0 good", &[]),
+        ("1@864000 denied 1", &[]),
+        ("2 denied 2", &[DENIED]),
+    ];
+    assert!(QUIET_PERIOD == SignedDuration::from_secs(6 * HOUR));
+    story.extend([("21603 good", &[DENIED] as &[_]); 9]);
+    story.push(("21603 good", &[]));
+    play(false, &story);
+}
