@@ -91,7 +91,8 @@ pub enum Event {
         /// Which file.
         file: FileId,
     },
-    /// All files have been looked at, and the outcome differs from the last one.
+    /// All files have been looked at. Said when the outcome differs from the last one, and now and then to show that
+    /// the thread is alive.
     Looked(Look),
 }
 
@@ -100,10 +101,21 @@ pub enum Event {
 pub struct Look {
     /// What is wrong, in words for an operator; `None`: everything could be read.
     pub trouble: Option<String>,
-    /// The directories that hold logs, with the number of their files and the bytes not yet read.
-    pub directories: Vec<(Arc<Directory>, usize, u64)>,
+    /// The directories that hold logs.
+    pub directories: Vec<DirectoryLook>,
+}
+
+/// What a look at one directory gave.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DirectoryLook {
+    /// Which directory.
+    pub directory: Arc<Directory>,
+    /// Its log files.
+    pub files: usize,
+    /// Bytes that are there but not yet read.
+    pub unread: u64,
     /// Bytes of files that were deleted before they were read, since the start.
-    pub deleted_unread_bytes: u64,
+    pub deleted_unread: u64,
 }
 
 /// Wakes a source's thread before its time, or ends it.

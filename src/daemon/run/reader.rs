@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
@@ -12,6 +14,7 @@ use tracing::info;
 use tracing::warn;
 
 use crate::config::SourceConfig;
+use crate::daemon::clock;
 use crate::daemon::tail;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::Event;
@@ -30,6 +33,9 @@ use crate::pipeline::snapshot::SourceStatus;
 
 /// How many refused files are named for one source; the rest is only counted in the log.
 const MAX_REFUSED: usize = 20;
+/// A thread says at least every ten seconds that it is alive. One that has said nothing for this long hangs, in the
+/// system's hands, on a share that does not answer.
+const SILENT: Duration = Duration::from_secs(30);
 
 /// Everything that is being read.
 pub(super) struct Reader {
@@ -46,6 +52,8 @@ struct Source {
     config: SourceConfig,
     waker: Arc<Waker>,
     look: Option<Look>,
+    /// When its thread was last heard of.
+    heard: Instant,
     refused: Vec<(PathBuf, Refusal)>,
 }
 
@@ -107,6 +115,7 @@ impl Reader {
                 config: config.clone(),
                 waker,
                 look: None,
+                heard: clock::instant(),
                 refused: Vec::new(),
             };
             self.sources.insert(self.last_number, source);
@@ -133,6 +142,7 @@ impl Reader {
         let Some(source) = self.sources.get_mut(&message.source) else {
             return;
         };
+        source.heard = clock::instant();
         match message.event {
             Event::Bytes {
                 directory,
@@ -180,8 +190,9 @@ impl Reader {
 
     /// Whether every source has been looked at, and every directory read up to its end.
     pub(super) fn is_ready(&self) -> bool {
-        self.sources.values().all(|source| source.look.is_some())
-            && !self.streams.values().any(|stream| stream.behind)
+        let now = clock::instant();
+        let has_looked = |source: &Source| source.look.is_some() || source.is_silent(now);
+        self.sources.values().all(has_looked) && !self.streams.values().any(|stream| stream.behind)
     }
 
     /// One entry per source and server, ordered by both.
@@ -190,13 +201,15 @@ impl Reader {
         for (number, source) in &self.sources {
             let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
             let look = source.look.clone().unwrap_or_default();
-            for (directory, files, unread) in &look.directories {
+            for look_at in &look.directories {
+                let directory = &look_at.directory;
                 let status = by_server
                     .entry(Arc::clone(&directory.server))
                     .or_insert_with(|| source.status(&look, Arc::clone(&directory.server)));
                 status.directories += 1;
-                status.files += files;
-                status.lag_bytes += unread;
+                status.files += look_at.files;
+                status.lag_bytes += look_at.unread;
+                status.deleted_unread_bytes += look_at.deleted_unread;
                 if let Some(stream) = self
                     .streams
                     .get(&**directory)
@@ -229,12 +242,25 @@ impl Source {
         self.look = Some(look);
     }
 
+    /// Whether its thread has not been heard of for so long that it must hang.
+    fn is_silent(&self, now: Instant) -> bool {
+        now.duration_since(self.heard) >= SILENT
+    }
+
     fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
+        let path = self.config.path.as_path().display();
+        let hangs = self.is_silent(clock::instant()).then(|| {
+            format!(
+                "{path}: no answer for {} s. Does the share hang?",
+                SILENT.as_secs()
+            )
+        });
+        let trouble = hangs.or_else(|| look.trouble.clone());
         SourceStatus {
-            source: self.config.path.as_path().display().to_string(),
+            source: path.to_string(),
             server,
-            up: self.look.is_some() && look.trouble.is_none(),
-            trouble: look.trouble.clone(),
+            up: self.look.is_some() && trouble.is_none(),
+            trouble,
             directories: 0,
             files: 0,
             refused: self.refused.clone(),
@@ -243,7 +269,7 @@ impl Source {
             last_row: None,
             duplicate_rows: 0,
             sequence_gaps: 0,
-            deleted_unread_bytes: look.deleted_unread_bytes,
+            deleted_unread_bytes: 0,
         }
     }
 }
@@ -293,7 +319,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::daemon::clock;
+    use crate::daemon::tail::DirectoryLook;
 
     const ROW: &[u8] =
         b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
@@ -364,11 +390,29 @@ mod tests {
 
         fn looked(&mut self, source: u64) {
             let look = Look {
-                directories: vec![(self.directory(), 1, 0)],
+                directories: vec![DirectoryLook {
+                    directory: self.directory(),
+                    files: 1,
+                    unread: 0,
+                    deleted_unread: 0,
+                }],
                 ..Look::default()
             };
             self.take(source, Event::Looked(look));
         }
+    }
+
+    #[test]
+    fn a_thread_that_says_nothing_hangs() {
+        let mut story = Story::begin();
+        story.looked(1);
+        let source = story.reader.sources.get_mut(&1).unwrap();
+        assert!(!source.is_silent(source.heard + SILENT / 2));
+        assert!(source.is_silent(source.heard + SILENT));
+        source.heard = source.heard.checked_sub(SILENT).unwrap();
+        let status = story.reader.statuses(&story.engine).remove(0);
+        assert!(!status.up);
+        assert!(status.trouble.unwrap().contains("no answer for 30 s"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::daemon::clock;
 use crate::daemon::source;
 use crate::daemon::source::LogName;
 use crate::daemon::tail::Directory;
+use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::FileId;
 use crate::daemon::tail::Look;
@@ -33,6 +34,8 @@ use crate::daemon::tail::file::Standing;
 
 /// How often directories are listed.
 const LISTING: Duration = Duration::from_secs(2);
+/// How often a thread says that it is alive when there is nothing else to say.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often finished files are looked at: nothing should happen to them.
 const FINISHED_LOOK: Duration = Duration::from_secs(60);
 
@@ -43,14 +46,15 @@ pub(super) struct Pass {
     listed: Option<Instant>,
     looked_at_finished: Option<Instant>,
     listing_trouble: Option<String>,
-    deleted_unread_bytes: u64,
-    said: Option<Look>,
+    said: Option<(Look, Instant)>,
 }
 
 /// A directory and the files that were seen in it, in the order in which they were written.
 struct Folder {
     directory: Arc<Directory>,
     files: Vec<Followed>,
+    /// Bytes of files that were deleted before they were read.
+    deleted_unread: u64,
 }
 
 impl Pass {
@@ -61,7 +65,6 @@ impl Pass {
             listed: None,
             looked_at_finished: None,
             listing_trouble: None,
-            deleted_unread_bytes: 0,
             said: None,
         }
     }
@@ -93,22 +96,27 @@ impl Pass {
             }
         }
         let look = self.report(trouble);
-        if self.said.as_ref() == Some(&look) {
+        let is_news = self
+            .said
+            .as_ref()
+            .is_none_or(|(said, at)| *said != look || now.duration_since(*at) >= HEARTBEAT);
+        if !is_news {
             return true;
         }
-        self.said = Some(look.clone());
+        self.said = Some((look.clone(), now));
         say(Event::Looked(look))
     }
 
     fn report(&self, trouble: Option<String>) -> Look {
-        let directories = self.folders.values().map(|folder| {
-            let unread = folder.files.iter().map(Followed::unread).sum();
-            (Arc::clone(&folder.directory), folder.files.len(), unread)
+        let directories = self.folders.values().map(|folder| DirectoryLook {
+            directory: Arc::clone(&folder.directory),
+            files: folder.files.len(),
+            unread: folder.files.iter().map(Followed::unread).sum(),
+            deleted_unread: folder.deleted_unread,
         });
         Look {
             trouble,
             directories: directories.collect(),
-            deleted_unread_bytes: self.deleted_unread_bytes,
         }
     }
 
@@ -157,7 +165,7 @@ impl Pass {
                 .map(|(_, files)| files.as_slice());
             folder.add_new(listed.unwrap_or_default(), source.first_read, now);
             match folder.drop_gone(listed.unwrap_or_default(), say) {
-                Some(unread) => self.deleted_unread_bytes += unread,
+                Some(unread) => folder.deleted_unread += unread,
                 None => return Ok(false),
             }
         }
@@ -185,6 +193,7 @@ impl Pass {
             let folder = Folder {
                 directory,
                 files: Vec::new(),
+                deleted_unread: 0,
             };
             self.folders.insert(path.clone(), folder);
         }

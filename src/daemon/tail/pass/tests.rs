@@ -108,7 +108,7 @@ fn every_server_has_a_directory_of_its_own() {
     let directories = report.unwrap().directories;
     let servers: Vec<&str> = directories
         .iter()
-        .map(|(directory, ..)| &*directory.server)
+        .map(|look| &*look.directory.server)
         .collect();
     assert_eq!(servers, ["EX01", "EX02"]);
 }
@@ -165,7 +165,7 @@ fn a_file_deleted_before_it_was_read_is_counted() {
     folder.files[0].size += 7;
     bench.remove("logs/SEND2026010100-1.LOG");
     let (_, report) = bench.look();
-    assert_eq!(report.unwrap().deleted_unread_bytes, 7);
+    assert_eq!(report.unwrap().directories[0].deleted_unread, 7);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn said(pass: &mut Pass) -> Vec<String> {
             Event::Rewritten { .. } => "rewritten".to_owned(),
             Event::Gone { .. } => "gone".to_owned(),
             Event::Looked(look) => {
-                let unread: u64 = look.directories.iter().map(|(_, _, unread)| unread).sum();
+                let unread: u64 = look.directories.iter().map(|look| look.unread).sum();
                 format!("looked {unread} {}", look.trouble.is_some())
             }
         });
