@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc;
 
 use notify::RecommendedWatcher;
 use notify::RecursiveMode;
@@ -14,36 +15,48 @@ use crate::daemon::tail::Waker;
 
 /// Keeps watching as long as it lives.
 pub(super) struct Watch {
-    _watcher: Option<RecommendedWatcher>,
+    /// Dropped with the rest: then the thread that owns the watcher ends.
+    _alive: mpsc::Sender<()>,
 }
 
 impl Watch {
-    /// Wakes the given threads when something happens below their directories.
+    /// Wakes the given threads when something happens below their directories. A thread of its own looks through the
+    /// directories, because one on a share that hangs would hold up whoever does it.
     pub(super) fn new(targets: Vec<(PathBuf, Arc<Waker>)>) -> Self {
-        let roots: Vec<PathBuf> = targets.iter().map(|(root, _)| root.clone()).collect();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            // Reading a file is an event too: without this, every look would call for the next one.
-            if !event.kind.is_access() {
-                wake(&targets, &event.paths);
-            }
-        });
-        let mut watcher = match watcher {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                debug!(%error, "no change notifications; polling alone finds the changes");
-                return Self { _watcher: None };
-            }
-        };
-        for root in roots {
-            if let Err(error) = watcher.watch(&root, RecursiveMode::Recursive) {
-                debug!(%error, directory = %root.display(), "no change notifications; polling alone finds the changes");
-            }
+        let (alive, ended) = mpsc::channel();
+        let started = std::thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || {
+                let _watcher = watcher(targets);
+                let _ = ended.recv();
+            });
+        if let Err(error) = started {
+            no_hints(&error);
         }
-        Self {
-            _watcher: Some(watcher),
+        Self { _alive: alive }
+    }
+}
+
+fn watcher(targets: Vec<(PathBuf, Arc<Waker>)>) -> Option<RecommendedWatcher> {
+    let roots: Vec<PathBuf> = targets.iter().map(|(root, _)| root.clone()).collect();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else { return };
+        // Reading a file is an event too: without this, every look would call for the next one.
+        if !event.kind.is_access() {
+            wake(&targets, &event.paths);
+        }
+    });
+    let mut watcher = watcher.inspect_err(no_hints).ok()?;
+    for root in roots {
+        if let Err(error) = watcher.watch(&root, RecursiveMode::Recursive) {
+            debug!(%error, directory = %root.display(), "no change notifications; polling alone finds the changes");
         }
     }
+    Some(watcher)
+}
+
+fn no_hints(error: &impl std::fmt::Display) {
+    debug!(%error, "no change notifications; polling alone finds the changes");
 }
 
 fn wake(targets: &[(PathBuf, Arc<Waker>)], paths: &[PathBuf]) {
