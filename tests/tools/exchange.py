@@ -2,7 +2,8 @@
 """Writes send protocol logs as a made-up Exchange server would.
 
     exchange.py --out DIRECTORY [--start TIME] [--sessions N] [--every SECONDS] [--form A|B|C]
-                [--certificate mail|owa|none] [--outcome relayed|denied] [--address IP] [--seed N]
+                [--certificate mail|owa|none] [--outcome relayed|denied] [--address IP]
+                [--valid-days N] [--seed N]
 
 Rows are appended to DIRECTORY/SENDyyyyMMddHH-1.LOG; a new file begins with the usual header lines.
 """
@@ -36,8 +37,9 @@ def cell(text):
     return '"' + text.replace('"', '""') + '"' if "," in text or '"' in text else text
 
 
-def certificate_rows(form, which):
+def certificate_rows(form, which, start, valid_days):
     """(data, context) of the rows that offer the certificate."""
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     subject, serial, names = CERTIFICATES[which]
     thumbprint = hashlib.sha1(serial.encode()).hexdigest().upper()
     if form == "A":
@@ -48,7 +50,7 @@ def certificate_rows(form, which):
         return [(f" {subject} {ISSUER} {serial} {thumbprint} {names}",
                  "Sending certificate Certificate subject Certificate issuer name "
                  "Certificate serial number Certificate thumbprint Certificate alternate names")]
-    dates = "2026-11-01T00:00:00.000Z 2027-02-09T23:59:59.000Z"
+    dates = " ".join(stamp(midnight + datetime.timedelta(days=days)) for days in (-20, valid_days))
     return [(f" {subject} {ISSUER} {serial} {thumbprint} {dates} {names}",
              "Sending certificate Subject Issuer name Serial number Thumbprint Not before Not after "
              "Subject alternate names")]
@@ -70,7 +72,8 @@ def session(arguments, number, start):
         ("<", "220 2.0.0 SMTP server ready", ""),
     ]
     if arguments.certificate != "none":
-        steps += [("*", data, context) for data, context in certificate_rows(arguments.form, arguments.certificate)]
+        steps += [("*", data, context) for data, context in
+                  certificate_rows(arguments.form, arguments.certificate, start, arguments.valid_days)]
     steps += [
         ("*", " CN=mail.protection.outlook.com CN=Elsewhere CA 00AA11BB "
               "1111111111111111111111111111111111111111 2026-10-01T00:00:00.000Z "
@@ -126,6 +129,7 @@ def main():
     parser.add_argument("--certificate", choices=[*CERTIFICATES, "none"], default="mail")
     parser.add_argument("--outcome", choices=["relayed", "denied"], default="relayed")
     parser.add_argument("--address", default="203.0.113.5")
+    parser.add_argument("--valid-days", type=int, default=80, help="days from the start until the certificate expires")
     parser.add_argument("--seed", default="")
     arguments = parser.parse_args()
     now = datetime.datetime.now(datetime.timezone.utc)
