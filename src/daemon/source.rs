@@ -187,28 +187,36 @@ pub fn remedy(error: &io::Error) -> String {
 /// The first path that cannot be read or holds no logs.
 pub fn find(paths: &[PathBuf], server: Option<&str>) -> Result<Vec<LogDirectory>, FindError> {
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    // Whatever ways lead to a file, it is read once.
+    let mut known: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
-        let unreadable = |error| FindError::Unreadable {
+        let found = logs_at(path).map_err(|error| FindError::Unreadable {
             path: path.clone(),
             error,
-        };
-        let before = files.len();
-        if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
-            for directory in directories_below(path).map_err(unreadable)? {
-                files.extend(list(&directory, is_log).map_err(unreadable)?);
+        })?;
+        if found.is_empty() {
+            return Err(FindError::NoLogs { path: path.clone() });
+        }
+        for file in found {
+            let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+            if known.insert(real) {
+                files.insert(file);
             }
-            if files.len() == before
-                && !paths
-                    .iter()
-                    .any(|other| other != path && path.starts_with(other))
-            {
-                return Err(FindError::NoLogs { path: path.clone() });
-            }
-        } else {
-            files.insert(path.clone());
         }
     }
     Ok(by_directory(files, server))
+}
+
+/// A file as it is, or all log files at and below a directory.
+fn logs_at(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for directory in directories_below(path)? {
+        found.extend(list(&directory, is_log)?);
+    }
+    Ok(found)
 }
 
 /// A directory that a configured source means, and the server that its path names.
@@ -538,6 +546,18 @@ mod tests {
             .map(|file| file.path.file_name().unwrap())
             .collect();
         assert_eq!(names, ["SEND2026010100-9.LOG", "SEND2026010100-10.LOG"]);
+        let roundabout = root.path().join("EX01/../EX01");
+        let twice = [
+            root.path().to_owned(),
+            roundabout,
+            deep.join("SEND2026010100-9.LOG"),
+        ];
+        let files = find(&twice, None)
+            .unwrap()
+            .iter()
+            .map(|found| found.files.len())
+            .sum::<usize>();
+        assert_eq!(files, 2, "whatever ways lead to a file");
         let missing = find(&[root.path().join("nowhere")], None).unwrap_err();
         assert!(missing.to_string().contains("does not exist"), "{missing}");
     }
