@@ -1,6 +1,7 @@
 //! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
 //! whoever asks.
 
+mod posts;
 mod reader;
 
 use std::path::PathBuf;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::sync::watch as watch_channel;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::error;
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::config::ReceiverConfig;
 use crate::daemon::clock;
 use crate::daemon::post::Poster;
+use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
@@ -66,37 +68,17 @@ pub async fn run(options: Options) -> Result<(), String> {
     for address in &options.listen_addresses {
         listeners.push(server::listen(address).await?);
     }
-    let external_url = match (
-        &options.external_url,
-        listeners.first().map(tokio::net::TcpListener::local_addr),
-    ) {
-        (Some(url), _) => url.clone(),
-        (None, Some(Ok(address))) => format!("http://{address}/"),
-        (None, _) => "http://localhost/".to_owned(),
+    let external_url = match &options.external_url {
+        Some(url) => url.clone(),
+        None => default_url(&listeners),
     };
     let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
-    let (answers, mut answered) = mpsc::unbounded_channel();
-    let (stop, stopped) = watch_channel::channel(false);
     let mut daemon = Daemon::new(options, &config, external_url, messages)?;
-    let mut servers = JoinSet::new();
-    for listener in listeners {
-        let router = server::router(
-            Arc::clone(&daemon.state),
-            reload.clone(),
-            &daemon.options.telemetry_path,
-        )?;
-        if let Ok(address) = listener.local_addr() {
-            info!(%address, "listening");
-        }
-        let mut stopped = stopped.clone();
-        servers.spawn(server::serve(listener, router, async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        }));
-    }
+    let _servers = daemon.serve(listeners, &reload)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut posts = JoinSet::new();
+    let mut posts = Posts::default();
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -104,27 +86,45 @@ pub async fn run(options: Options) -> Result<(), String> {
                 Signal::Reload => { let _ = daemon.reload(); }
             },
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
-            Some((number, outcome)) = answered.recv() => daemon.engine.answered(number, outcome, clock::now(), clock::spread()),
+            Some((number, outcome)) = posts.next() => daemon.answered(number, outcome),
             Some(message) = tailed.recv() => daemon.read(message, &mut tailed),
             _ = tick.tick() => {}
-            Some(_) = posts.join_next() => {}
         }
         for delivery in daemon.turn() {
-            let (poster, answers) = (Arc::clone(&daemon.poster), answers.clone());
-            posts.spawn(async move {
-                let outcome = poster.send(&delivery).await;
-                let _ = answers.send((delivery.number, outcome));
-            });
+            posts.send(&daemon.poster, delivery);
         }
     }
     info!("stopping");
-    let _ = stop.send(true);
     daemon.reader.stop();
-    let last_words = async { while posts.join_next().await.is_some() {} };
+    let last_words = async { while posts.next().await.is_some() {} };
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
         warn!("some notifications were still under way");
     }
     Ok(())
+}
+
+/// Where people reach a server that listens here. On every interface, that is under the machine's own name.
+fn default_url(listeners: &[TcpListener]) -> String {
+    let address = listeners
+        .first()
+        .and_then(|listener| listener.local_addr().ok());
+    match address {
+        Some(address) if address.ip().is_unspecified() => {
+            format!("http://{}:{}/", host_name(), address.port())
+        }
+        Some(address) => format!("http://{address}/"),
+        None => "http://localhost/".to_owned(),
+    }
+}
+
+/// The machine's name, as far as the system tells it without asking the network.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The task's own belongings.
@@ -172,6 +172,29 @@ impl Daemon {
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
         })
+    }
+
+    /// Serves on every listener, until what is returned is dropped.
+    fn serve(
+        &self,
+        listeners: Vec<TcpListener>,
+        reload: &mpsc::Sender<ReloadRequest>,
+    ) -> Result<JoinSet<()>, String> {
+        let mut servers = JoinSet::new();
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                info!(%address, "listening");
+            }
+            let path = &self.options.telemetry_path;
+            let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
+            servers.spawn(server::serve(listener, router));
+        }
+        Ok(servers)
+    }
+
+    fn answered(&mut self, number: u64, outcome: Outcome) {
+        let (now, spread) = (clock::now(), clock::spread());
+        self.engine.answered(number, outcome, now, spread);
     }
 
     /// Takes a message from the logs, and those that wait behind it.
@@ -239,9 +262,6 @@ impl Daemon {
         Ok(())
     }
 }
-
-/// The result of one try.
-pub type Answer = (u64, Outcome);
 
 fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
     configured

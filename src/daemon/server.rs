@@ -1,6 +1,5 @@
 //! What HTTP clients may ask.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -105,19 +104,12 @@ pub fn router(
         .with_state(shared))
 }
 
-/// Serves until `stopped` is.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) {
+/// Serves until it is dropped.
+pub async fn serve(listener: TcpListener, router: Router) {
     let address = listener.local_addr().ok();
-    // A failing accept() is tried again inside; an error here is an end that was asked for.
-    if let Err(error) = axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
-    {
-        tracing::error!(%error, address = address.map(|address: SocketAddr| address.to_string()), "the HTTP server ended");
+    // A failing accept() is tried again inside.
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, address = address.map(|address| address.to_string()), "the HTTP server ended");
     }
 }
 
