@@ -163,6 +163,7 @@ impl Engine {
             judged: self.judging.judged(&self.reading.ledger),
             expected: expected_connectors(&self.judging.expectations),
             alerts: self.judging.alerts.firing().cloned().collect(),
+            evicted_sessions: self.reading.sessions.evicted,
             receivers: self.judging.outbox.status(),
         }
     }

@@ -274,11 +274,6 @@ fn bracketed_address(text: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Whether the joined form of an EHLO answer offers STARTTLS.
-pub fn offers_starttls(data: &[u8]) -> bool {
-    data.starts_with(b"250") && has_word(data, |word| word.eq_ignore_ascii_case(b"STARTTLS"))
-}
-
 /// Whether a host name is one of Exchange Online's: equal to one of its names or below it.
 pub fn is_exchange_online(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -430,12 +425,6 @@ mod tests {
         let hello_joined = hello(joined).unwrap();
         assert!(is_exchange_online(hello_joined.host));
         assert_eq!(hello_joined.client, "203.0.113.7".parse().ok());
-        assert!(offers_starttls(joined));
-        assert!(offers_starttls(b"250-STARTTLS"));
-        assert!(!offers_starttls(
-            b"250 x.mx.microsoft Hello [203.0.113.7] XSTARTTLSX"
-        ));
-        assert!(!offers_starttls(b"550 STARTTLS"));
         for (line, address) in [
             (
                 "250-x.mx.microsoft Hello [2001:db8::7]",

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub expected: Vec<ExpectedConnector>,
     /// Alerts that are firing.
     pub alerts: Vec<Firing>,
+    /// Sessions let go because too many were live at once.
+    pub evicted_sessions: u64,
     /// The receivers, in the order of the configuration.
     pub receivers: Vec<ReceiverStatus>,
 }

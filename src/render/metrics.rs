@@ -64,6 +64,12 @@ pub fn families(state: &State) -> Vec<MetricFamily> {
         &[("version", env!("CARGO_PKG_VERSION"))],
         1.0,
     );
+    families.counter(
+        "sessions_evicted_total",
+        "Sessions let go because too many were live at once; one that goes on counts again.",
+        &[],
+        state.snapshot.evicted_sessions,
+    );
     families.configuration(state);
     for (place, entry) in state.snapshot.connectors() {
         families.connector(place, entry);
