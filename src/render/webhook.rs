@@ -95,7 +95,7 @@ fn headline(name: AlertName) -> &'static str {
             "Exchange Online no longer recognises the certificate that is presented"
         }
         AlertName::ConnectorCertificateFragile => {
-            "the certificate that is presented works only by an undocumented rule"
+            "mail still flows, but on something that may give way"
         }
         AlertName::ConnectorCertificateMissing => "no client certificate is presented",
         AlertName::ConnectorRelayDenied => "Exchange Online refuses to relay",
