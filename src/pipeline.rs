@@ -6,7 +6,7 @@
 //! 2. [`record`] reads a line as a row of nine cells; [`mod@file`] follows one file and refuses what is no send log.
 //! 3. [`reply`], [`tls`] and [`certificate`] read what stands in the cells.
 //! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
-//! 5. [`ledger`] keeps what every server presented on every connector, and when.
+//! 5. [`inventory`] holds what is known of certificates apart from the log; [`ledger`] keeps what every server presented on every connector, and when.
 //! 6. [`expectation`] is what should be presented; [`verdict`] compares.
 //! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which
 //!    message is due at which receiver.
@@ -20,6 +20,7 @@ pub mod certificate;
 pub mod engine;
 pub mod expectation;
 pub mod file;
+pub mod inventory;
 pub mod ledger;
 pub mod lines;
 pub mod outbox;
