@@ -9,5 +9,6 @@ pub mod run;
 pub mod server;
 mod signals;
 pub mod source;
+pub mod store;
 pub mod tail;
 mod watch;

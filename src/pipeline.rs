@@ -12,6 +12,8 @@
 //!    message is due at which receiver.
 //! 8. [`snapshot`] is the state as others see it; [`engine`] chains all of this.
 //!
+//! What must outlive the process is handed out and taken back as the rows of [`saved`].
+//!
 //! No stage reads a file or a clock, logs, or waits: `now` is always an argument. So every story can be told to it in a
 //! test, and a test decides what time it is. The suite enforces both the order and the ban.
 
@@ -26,6 +28,7 @@ pub mod lines;
 pub mod outbox;
 pub mod record;
 pub mod reply;
+pub mod saved;
 pub mod session;
 pub mod shown;
 pub mod snapshot;
