@@ -9,6 +9,8 @@
 //! the answers. While a stream is still behind (at the first start, or after an outage), findings wait: what was wrong
 //! yesterday and is right today is no news.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

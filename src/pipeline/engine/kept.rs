@@ -1,0 +1,57 @@
+//! The engine over a restart.
+
+use std::sync::Arc;
+
+use crate::pipeline::engine::Engine;
+use crate::pipeline::engine::Reading;
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Unreadable;
+use crate::pipeline::session::Sessions;
+use crate::pipeline::session::StreamId;
+
+impl Engine {
+    /// Goes on where a saved state ends, and remembers from then on what changes.
+    ///
+    /// # Errors
+    /// When a row holds something else than it should: the state is damaged.
+    pub fn restore(saved: &Saved) -> Result<Self, Unreadable> {
+        let mut sessions = Sessions::restore(saved)?;
+        let ledger = Ledger::restore(saved)?;
+        for (_, entry) in ledger.connectors() {
+            for presented in &entry.presented {
+                sessions.remember(&presented.certificate);
+            }
+        }
+        let reading = Reading {
+            sessions,
+            ledger: Arc::new(ledger),
+            ..Reading::default()
+        };
+        Ok(Self {
+            reading,
+            ..Self::default()
+        })
+    }
+
+    /// What has changed since the last time.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        let reading = &mut self.reading;
+        reading.sessions.take_changes(&mut changes);
+        Ledger::take_changes(&mut reading.ledger, &mut changes);
+        changes
+    }
+
+    /// Makes the next [`Self::take_changes`] give everything.
+    pub fn change_everything(&mut self) {
+        self.reading.sessions.change_everything();
+        Ledger::change_everything(&mut self.reading.ledger);
+    }
+
+    /// Goes on with a directory that was announced under the same name before, or announces it.
+    pub fn resume_stream(&mut self, name: &str, server: &str) -> StreamId {
+        self.reading.sessions.resume(name, server)
+    }
+}
