@@ -97,11 +97,8 @@ fn bytes(name: &str) -> Vec<u8> {
 fn check(read: &InventoryCertificate, told: &Told) {
     let certificate = &read.certificate;
     let text = |value: Option<String>| value.expect("an inventory certificate has it");
-    let sha256: String = read
-        .sha256
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = |text, byte| format!("{text}{byte:02x}");
+    let sha256 = read.sha256.iter().fold(String::new(), hex);
     assert_eq!(
         text(certificate.thumbprint.map(|it| it.to_string())),
         told.thumbprint
