@@ -260,7 +260,9 @@ impl Judging {
         }
         for (place, watched) in &mut self.watched {
             if let Some(expectation) = self.expectations.for_connector(&place.connector)
-                && before.for_connector(&place.connector) != Some(expectation)
+                && !before
+                    .for_connector(&place.connector)
+                    .is_some_and(|before| before.judges_like(expectation))
             {
                 watched.findings.expectation_changed(Bench {
                     connector: &place.connector,

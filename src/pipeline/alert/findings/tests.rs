@@ -9,6 +9,7 @@ use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::expectation::Ipv4Range;
+use crate::pipeline::expectation::combined::Origins;
 
 const MISMATCH: &str = "ConnectorCertificateMismatch";
 const MISSING: &str = "ConnectorCertificateMissing";
@@ -67,6 +68,8 @@ fn expectation(by_address: bool) -> Expectation {
         accept: Vec::new(),
         planned: Vec::new(),
         silent_after: None,
+        protocol_logging: None,
+        origins: Origins::default(),
     }
 }
 

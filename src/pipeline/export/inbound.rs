@@ -1,0 +1,66 @@
+//! `Get-InboundConnector`: by what Exchange Online recognises an organisation.
+
+use std::net::Ipv4Addr;
+
+/// What is known of an inbound connector, from an export or from the configuration. `None`: unknown.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct InboundProperties {
+    /// `Name`.
+    pub name: String,
+    /// `Enabled`; a disabled connector matches nothing.
+    pub enabled: Option<bool>,
+    /// `ConnectorType`.
+    pub connector_type: Option<ConnectorType>,
+    /// `TlsSenderCertificateName`: a host, `*.domain` or `<I>issuer<S>subject`.
+    pub tls_sender_certificate_name: Option<String>,
+    /// `SenderIPAddresses`: IPv4, single addresses or /24 to /32.
+    pub sender_ip_addresses: Option<Vec<Ipv4Range>>,
+    /// `CloudServicesMailEnabled`.
+    pub cloud_services_mail_enabled: Option<bool>,
+}
+
+/// `ConnectorType` of an inbound connector.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectorType {
+    /// Mail of the organisation's own servers: the only type that attributes relayed mail.
+    OnPremises,
+    /// Mail of a partner organisation.
+    Partner,
+}
+
+/// An IPv4 address range in CIDR form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ipv4Range {
+    network: Ipv4Addr,
+    prefix: u8,
+}
+
+impl Ipv4Range {
+    /// Reads `a.b.c.d` or `a.b.c.d/n` with n from 24 to 32, as Exchange Online accepts them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, prefix.parse().ok()?),
+            None => (text, 32),
+        };
+        let network = address.parse().ok()?;
+        (24..=32)
+            .contains(&prefix)
+            .then_some(Self { network, prefix })
+    }
+
+    /// Whether the address lies in the range.
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        let mask = u32::MAX << (32 - u32::from(self.prefix));
+        u32::from(address) & mask == u32::from(self.network) & mask
+    }
+}
+
+impl std::fmt::Display for Ipv4Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.prefix == 32 {
+            write!(f, "{}", self.network)
+        } else {
+            write!(f, "{}/{}", self.network, self.prefix)
+        }
+    }
+}
