@@ -2,6 +2,18 @@
 
 use std::net::Ipv4Addr;
 
+use serde_json::Value;
+
+use crate::pipeline::export::object::Object;
+use crate::pipeline::export::object::Wrong;
+use crate::pipeline::export::object::quoted;
+
+/// `ConnectorType` by word and number.
+const CONNECTOR_TYPES: [(&str, &str, ConnectorType); 2] = [
+    ("OnPremises", "1", ConnectorType::OnPremises),
+    ("Partner", "2", ConnectorType::Partner),
+];
+
 /// What is known of an inbound connector, from an export or from the configuration. `None`: unknown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct InboundProperties {
@@ -63,4 +75,53 @@ impl std::fmt::Display for Ipv4Range {
             write!(f, "{}/{}", self.network, self.prefix)
         }
     }
+}
+
+pub(super) fn read(object: &Object) -> Result<InboundProperties, Wrong> {
+    let name = object.name()?;
+    if !object.has("TlsSenderCertificateName") && !object.has("SenderIPAddresses") {
+        return Err("has neither TlsSenderCertificateName nor SenderIPAddresses".into());
+    }
+    let connector_type = object
+        .word("ConnectorType", &CONNECTOR_TYPES)
+        .map_err(|word| format!("ConnectorType is {word}, neither OnPremises nor Partner"))?;
+    Ok(InboundProperties {
+        name,
+        enabled: object.flag("Enabled")?,
+        connector_type,
+        tls_sender_certificate_name: certificate_name(object)?,
+        sender_ip_addresses: addresses(object)?,
+        cloud_services_mail_enabled: object.flag("CloudServicesMailEnabled")?,
+    })
+}
+
+/// Without a name the addresses alone would decide, so one that is there but not understood is no trifle.
+fn certificate_name(object: &Object) -> Result<Option<String>, Wrong> {
+    const NAME: &str = "TlsSenderCertificateName";
+    let name = object.certificate_name(NAME)?;
+    let is_blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    match object.get(NAME) {
+        Some(value) if name.is_none() && !is_blank(value) => {
+            Err(format!("{NAME} is cut off").into())
+        }
+        _ => Ok(name),
+    }
+}
+
+/// An address that is there but not understood would make a mismatch of a connector that fits.
+fn addresses(object: &Object) -> Result<Option<Vec<Ipv4Range>>, Wrong> {
+    const NAME: &str = "SenderIPAddresses";
+    let Some(texts) = object.texts(NAME)? else {
+        return match object.get(NAME) {
+            Some(_) => Err(format!("{NAME} is cut off").into()),
+            None => Ok(None),
+        };
+    };
+    let range = |text: &String| {
+        Ipv4Range::parse(text).ok_or_else(|| {
+            let text = quoted(text);
+            format!("{NAME} holds {text}, which is no IPv4 address or range from /24 to /32").into()
+        })
+    };
+    texts.iter().map(range).collect::<Result<_, _>>().map(Some)
 }

@@ -1,6 +1,27 @@
 //! `Get-SendConnector`: how Exchange presents itself.
 
+use crate::pipeline::export::object::Object;
+use crate::pipeline::export::object::Wrong;
 use crate::pipeline::reply;
+
+/// `ProtocolLoggingLevel` by word and number: whether it is `Verbose`.
+const LOGGING_LEVELS: [(&str, &str, bool); 2] = [("None", "0", false), ("Verbose", "1", true)];
+/// `TlsAuthLevel` by word and number.
+const AUTH_LEVELS: [(&str, &str, TlsAuthLevel); 3] = [
+    ("EncryptionOnly", "1", TlsAuthLevel::EncryptionOnly),
+    (
+        "CertificateValidation",
+        "2",
+        TlsAuthLevel::CertificateValidation,
+    ),
+    ("DomainValidation", "3", TlsAuthLevel::DomainValidation),
+];
+/// One of them is in every export of a send connector that is of any use.
+const OWN_PROPERTIES: [&str; 3] = [
+    "TlsCertificateName",
+    "ProtocolLoggingLevel",
+    "AddressSpaces",
+];
 
 /// What is known of a send connector. `None`: unknown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -53,6 +74,61 @@ impl SendConnector {
             || self.tls_domain.iter().any(is_online)
             || self.smart_hosts.iter().flatten().any(is_online)
     }
+}
+
+pub(super) fn read(object: &Object) -> Result<SendConnector, Wrong> {
+    let name = object.name()?;
+    if !OWN_PROPERTIES.iter().any(|property| object.has(property)) {
+        let [first, second, third] = OWN_PROPERTIES;
+        return Err(format!("has none of {first}, {second} and {third}").into());
+    }
+    let lower = |text: String| text.to_lowercase();
+    Ok(SendConnector {
+        name,
+        enabled: object.flag("Enabled")?,
+        tls_certificate_name: object.certificate_name("TlsCertificateName")?,
+        fqdn: object.text("Fqdn")?.map(lower),
+        smart_hosts: smart_hosts(object)?,
+        tls_domain: object.text("TlsDomain")?.map(lower),
+        require_tls: object.flag("RequireTLS")?,
+        // Levels that a later version adds are unknown, not wrong.
+        tls_auth_level: object.word("TlsAuthLevel", &AUTH_LEVELS).unwrap_or(None),
+        protocol_logging: object
+            .word("ProtocolLoggingLevel", &LOGGING_LEVELS)
+            .unwrap_or(None),
+        cloud_services_mail_enabled: object.flag("CloudServicesMailEnabled")?,
+        frontend_proxy_enabled: object.flag("FrontendProxyEnabled")?,
+        source_transport_servers: servers(object)?,
+    })
+}
+
+/// On the server itself `SmartHosts` holds objects; `SmartHostsString` says the same as a text.
+fn smart_hosts(object: &Object) -> Result<Option<Vec<String>>, Wrong> {
+    let hosts = match object.texts("SmartHosts")? {
+        Some(hosts) => Some(hosts),
+        None => object.texts("SmartHostsString")?,
+    };
+    let lower = |hosts: Vec<String>| hosts.iter().map(|host| host.to_lowercase()).collect();
+    Ok(hosts.map(lower))
+}
+
+/// Short names, whether the export has those, paths or distinguished names.
+fn servers(object: &Object) -> Result<Option<Vec<String>>, Wrong> {
+    const NAME: &str = "SourceTransportServers";
+    // A path that was joined with others cannot be cut again.
+    if let Some(serde_json::Value::String(joined)) = object.get(NAME)
+        && joined.contains(['/', '='])
+    {
+        return Ok(None);
+    }
+    let short = |name: &String| {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        let name = name.strip_prefix("CN=").unwrap_or(name);
+        let end = name.find([',', '.']).unwrap_or(name.len());
+        name[..end].to_owned()
+    };
+    let servers = object.texts(NAME)?;
+    Ok(servers.map(|servers| servers.iter().map(short).collect()))
 }
 
 #[cfg(test)]
