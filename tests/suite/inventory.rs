@@ -97,11 +97,8 @@ fn bytes(name: &str) -> Vec<u8> {
 fn check(read: &InventoryCertificate, told: &Told) {
     let certificate = &read.certificate;
     let text = |value: Option<String>| value.expect("an inventory certificate has it");
-    let sha256: String = read
-        .sha256
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = |text, byte| format!("{text}{byte:02x}");
+    let sha256 = read.sha256.iter().fold(String::new(), hex);
     assert_eq!(
         text(certificate.thumbprint.map(|it| it.to_string())),
         told.thumbprint
@@ -222,5 +219,25 @@ fn every_cut_of_a_certificate_is_told_and_none_is_taken() {
         let reading = read(&whole[..length], "cut.cer");
         let found = (reading.certificates.len(), reading.problems.len());
         assert_eq!(found, (0, 1), "{length}");
+    }
+}
+
+#[test]
+fn a_certificate_with_a_flipped_byte_is_another_or_none() {
+    let whole = bytes("mail.cer");
+    for at in 0..whole.len() {
+        for mask in [0x01, 0x20, 0x80, 0xFF] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= mask;
+            let Reading {
+                certificates,
+                problems,
+            } = read(&damaged, "damaged.cer");
+            assert_eq!(certificates.len() + problems.len(), 1, "{at} {mask}");
+            for read in certificates {
+                let thumbprint = read.certificate.thumbprint.expect("always there");
+                assert_ne!(thumbprint.to_string(), MAIL.thumbprint, "{at} {mask}");
+            }
+        }
     }
 }
