@@ -61,12 +61,15 @@ fn outcome(kind: Kind, bytes: &[u8]) -> String {
     ]
     .concat();
     if let Some(time) = exported_at {
-        text += &format!("exported at {time}\n");
+        text += "exported at ";
+        text += &time.to_string();
+        text.push('\n');
     }
     text
 }
 
 fn lines<T: Debug>(objects: Option<Vec<T>>) -> String {
     let objects = objects.into_iter().flatten();
-    objects.map(|object| format!("{object:?}\n")).collect()
+    let lines = objects.map(|object| format!("{object:?}"));
+    lines.flat_map(|line| [line, "\n".to_owned()]).collect()
 }
