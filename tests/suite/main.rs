@@ -8,6 +8,8 @@
 
 mod cases;
 mod config;
+mod exports;
+mod inventory;
 mod kills;
 mod splits;
 mod stories;

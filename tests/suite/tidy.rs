@@ -18,6 +18,7 @@ const STAGES: &[&str] = &[
     "session",
     "inventory",
     "ledger",
+    "export",
     "expectation",
     "verdict",
     "alert",
