@@ -56,9 +56,10 @@ impl Engine {
     /// Takes over what is expected, at the start and when the configuration or an export changes. Alerts of connectors
     /// that are no longer judged end.
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
-        let before = std::mem::replace(&mut self.judging.expectations, expectations);
+        self.judging.expectations = expectations;
         let ledger = Arc::clone(&self.reading.ledger);
-        self.judging.expectations_changed(&before, &ledger, now);
+        self.judging.expectations_changed(&ledger, now);
+        self.judging.follow_relay(&mut self.reading.sessions);
     }
 
     /// Takes over the certificates that are known apart from the log. What follows shows at the next tick.
@@ -135,10 +136,20 @@ impl Engine {
     /// A pass over the logs is done, or time has passed: brings alerts in line with the findings and says what to
     /// send.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Delivery> {
+        self.update(now);
+        self.due(now)
+    }
+
+    /// Brings alerts in line with the findings.
+    pub fn update(&mut self, now: Timestamp) {
         let reading = &mut self.reading;
         self.judging
             .reconsider(&reading.ledger, &reading.sessions, now);
         self.judging.follow_relay(&mut reading.sessions);
+    }
+
+    /// What to send now, of what is on disk.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
         self.judging.outbox.due(now)
     }
 

@@ -6,14 +6,19 @@
 //!
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::Notice;
+use crate::pipeline::outbox::kept::Journal;
 use crate::pipeline::verdict::reason::Severity;
 
 /// Messages that may wait at once for one receiver. At the limit new ones are refused and counted: by then nobody
@@ -93,7 +98,8 @@ pub enum Outcome {
 }
 
 /// Why a try failed: the closed list of the `reason` label.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailureReason {
     /// Another 4xx.
     ClientError,
@@ -165,6 +171,8 @@ struct Waiting {
     tries: usize,
     due: Timestamp,
     in_flight: bool,
+    /// Whether it is to be written anew.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -181,6 +189,8 @@ struct Mailbox {
 pub struct Outbox {
     mailboxes: Vec<Mailbox>,
     last_number: u64,
+    /// Kept only by an outbox that outlives the process.
+    journal: Option<Journal>,
 }
 
 impl Outbox {
@@ -194,10 +204,14 @@ impl Outbox {
                 .position(|mailbox| mailbox.receiver.name == receiver.name)
                 .map(|index| old.swap_remove(index));
             let mut mailbox = kept.unwrap_or_else(|| Mailbox::new(&receiver));
+            // What the receiver asked for holds over a restart; only a reload says that somebody mended something.
+            if !mailbox.status.integration.is_empty() {
+                mailbox.paused_until = None;
+            }
             mailbox.status.integration = receiver.integration;
             mailbox.receiver = receiver;
-            mailbox.paused_until = None;
             for waiting in mailbox.waiting.values_mut() {
+                waiting.changed |= waiting.due > now;
                 waiting.due = waiting.due.min(now);
             }
             self.mailboxes.push(mailbox);
@@ -221,6 +235,7 @@ impl Outbox {
                 tries: 0,
                 due: now,
                 in_flight: false,
+                changed: true,
             };
             mailbox.waiting.insert(self.last_number, entry);
         }
@@ -228,9 +243,10 @@ impl Outbox {
 
     /// The messages to send now. Each is under way until [`Self::answered`] is told what came of it.
     pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
+        let committed = self.journal.as_ref().map(|journal| journal.committed);
         self.mailboxes
             .iter_mut()
-            .flat_map(|mailbox| mailbox.due(now))
+            .flat_map(|mailbox| mailbox.due(now, committed.unwrap_or(u64::MAX)))
             .collect()
     }
 
@@ -292,7 +308,8 @@ impl Mailbox {
         }
     }
 
-    fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
+    /// `committed`: the last message that may be sent.
+    fn due(&mut self, now: Timestamp, committed: u64) -> Vec<Delivery> {
         self.give_up_old(now);
         if self.paused_until.is_some_and(|until| until > now) {
             return Vec::new();
@@ -306,7 +323,8 @@ impl Mailbox {
                 break;
             }
             let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
-            if first_of_its_key && !waiting.in_flight && waiting.due <= now {
+            let may_go = number <= committed && !waiting.in_flight;
+            if first_of_its_key && may_go && waiting.due <= now {
                 waiting.in_flight = true;
                 free -= 1;
                 due.push(Delivery {
@@ -337,6 +355,7 @@ impl Mailbox {
             return;
         };
         waiting.in_flight = false;
+        waiting.changed = true;
         waiting.tries += 1;
         match outcome {
             Outcome::Delivered => self.delivered(number, now),

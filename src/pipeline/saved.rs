@@ -6,7 +6,10 @@
 //! transaction, or none.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
+use foldhash::quality::FixedState;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,6 +138,65 @@ impl Changes {
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
+}
+
+/// What was last written of rows that are few, and change in too many places to say each time that they have: all of
+/// them are looked at, and those written whose text is another than before.
+#[derive(Debug, Default)]
+pub struct Written {
+    sums: BTreeMap<Table, HashMap<String, u64>>,
+}
+
+impl Written {
+    /// What is there already.
+    pub fn of(saved: &Saved) -> Self {
+        let mut written = Self::default();
+        for table in [Table::Whole, Table::Finding, Table::Alert, Table::Receiver] {
+            for (key, text) in saved.texts(table) {
+                let sums = written.sums.entry(table).or_default();
+                sums.insert(key.to_owned(), sum(text));
+            }
+        }
+        written
+    }
+
+    /// Adds one row to the changes, if it has changed.
+    pub fn row(&mut self, table: Table, key: &str, value: &impl Serialize, changes: &mut Changes) {
+        match serde_json::to_string(value) {
+            Ok(text) => {
+                let sums = self.sums.entry(table).or_default();
+                if sums.insert(key.to_owned(), sum(&text)) != Some(sum(&text)) {
+                    changes.put_text(table, key.to_owned(), text);
+                }
+            }
+            // It says why.
+            Err(_) => changes.put(table, key, value),
+        }
+    }
+
+    /// Adds the rows that have changed, and those that are gone. These are all of the table.
+    pub fn rows<T: Serialize>(
+        &mut self,
+        table: Table,
+        rows: impl IntoIterator<Item = (String, T)>,
+        changes: &mut Changes,
+    ) {
+        let mut before = self.sums.remove(&table).unwrap_or_default();
+        for (key, value) in rows {
+            if let Some(sum) = before.remove(&key) {
+                let sums = self.sums.entry(table).or_default();
+                sums.insert(key.clone(), sum);
+            }
+            self.row(table, &key, &value, changes);
+        }
+        for key in before.into_keys() {
+            changes.remove(table, key);
+        }
+    }
+}
+
+fn sum(text: &str) -> u64 {
+    FixedState::default().hash_one(text)
 }
 
 /// All rows of a state.

@@ -18,6 +18,8 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde::Serialize;
 
 /// Hours of history: four weeks.
 pub const HISTORY_HOURS: u16 = 28 * 24;
@@ -43,7 +45,7 @@ const PAUSE_FACTOR: i32 = 3;
 const HOUR_MILLIS: i64 = 3_600_000;
 
 /// When the sessions of one connector of one server came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Rhythm {
     /// Sessions in each hour, the first of them [`Self::first_hour`]; at most [`HISTORY_HOURS`].
     hours: Vec<u16>,

@@ -5,12 +5,16 @@
 //! fail), its rhythm (sessions that stay away), and what its servers present together. All of them say what is
 //! confirmed; [`Alerts`] says what begins and ends by it.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::Notice;
@@ -32,6 +36,7 @@ use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::record;
 use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::Fact;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
@@ -65,10 +70,14 @@ pub(super) struct Judging {
     elsewhere: BTreeSet<Place>,
     /// Notices since the last tick.
     news: Vec<Notice>,
+    /// What is on disk of all this.
+    written: Written,
+    /// Whether something is to be told that is not on disk yet.
+    pub(super) is_urgent: bool,
 }
 
 /// A connector that is judged.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Watched {
     findings: Findings,
     troubles: Troubles,
@@ -77,7 +86,10 @@ struct Watched {
     silence: Option<Confirmed>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
+    /// The fingerprint of what is expected of it.
+    expected: String,
     /// Whether relay is followed in the sessions.
+    #[serde(skip)]
     follows_relay: bool,
 }
 
@@ -138,7 +150,10 @@ impl Judging {
         let Some(bench) = standards.bench(&place) else {
             return;
         };
-        let watched = self.watched.entry(place.clone()).or_default();
+        let watched = self
+            .watched
+            .entry(place.clone())
+            .or_insert_with(|| Watched::new(bench.expectation));
         if !watched.streams.contains(&stream) {
             watched.streams.push(stream);
         }
@@ -178,12 +193,7 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(
-        &mut self,
-        before: &Expectations,
-        ledger: &Ledger,
-        now: Timestamp,
-    ) {
+    pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
@@ -205,10 +215,9 @@ impl Judging {
         };
         for (place, watched) in &mut self.watched {
             if let Some(bench) = standards.bench(place)
-                && !before
-                    .for_connector(&place.connector)
-                    .is_some_and(|before| before.judges_like(bench.expectation))
+                && watched.expected != bench.expectation.fingerprint()
             {
+                watched.expected = bench.expectation.fingerprint();
                 watched.findings.expectation_changed(bench);
             }
         }
@@ -252,7 +261,7 @@ impl Judging {
             let Some((presentation, time)) = entry.last_presentation() else {
                 continue;
             };
-            let mut watched = Watched::default();
+            let mut watched = Watched::new(bench.expectation);
             if let Some(address) = entry.current_egress() {
                 watched.findings.egress(address);
             }
@@ -337,6 +346,7 @@ impl Judging {
 
     fn send(&mut self, now: Timestamp) {
         let news = std::mem::take(&mut self.news);
+        self.is_urgent |= !news.is_empty();
         for notice in self.summaries.gather(news, now) {
             self.outbox.add(&Arc::new(notice), now);
         }
@@ -372,6 +382,13 @@ fn is_excused(expectation: &Expectation, now: Timestamp) -> bool {
 }
 
 impl Watched {
+    fn new(expectation: &Expectation) -> Self {
+        Self {
+            expected: expectation.fingerprint(),
+            ..Self::default()
+        }
+    }
+
     /// Whether one of the streams that told of it is among these.
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))

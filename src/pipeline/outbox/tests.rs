@@ -3,6 +3,10 @@
 use super::*;
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::Place;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
@@ -233,4 +237,85 @@ fn a_flood_goes_out_a_few_at_a_time() {
         delivered += under_way.len() as u64;
     }
     assert_eq!(delivered, 20);
+}
+
+/// The outbox as it is after a crash, with what was committed until now.
+fn revived(
+    outbox: &mut Outbox,
+    saved: &mut Saved,
+    receivers: &[Receiver],
+    now: Timestamp,
+) -> Outbox {
+    let mut changes = Changes::default();
+    let mut written = Written::of(saved);
+    outbox.take_changes(&mut written, &mut changes);
+    outbox.committed();
+    saved.apply(&changes);
+    let mut revived = Outbox::restore(saved).unwrap();
+    revived.set_receivers(receivers.to_vec(), now);
+    revived
+}
+
+#[test]
+fn messages_and_counts_outlive_a_crash() {
+    let receivers = [receiver("one", &ALL), receiver("two", &ALL)];
+    let [trigger, resolve] = notices("a");
+    let mut saved = Saved::default();
+    let mut outbox = Outbox::restore(&saved).unwrap();
+    outbox.set_receivers(receivers.to_vec(), at(0));
+    outbox.add(&trigger, at(0));
+    outbox.add(&resolve, at(1));
+    assert!(
+        outbox.due(at(1)).is_empty(),
+        "nothing goes out before it is committed"
+    );
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(1));
+    let under_way = outbox.due(at(1));
+    assert_eq!(under_way.len(), 2);
+    // Whether they arrived nobody knows: they go out again, with the same ids.
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(2));
+    let again = outbox.due(at(2));
+    let ids = |due: &[Delivery]| -> Vec<_> {
+        due.iter()
+            .map(|it| (it.number, it.notice.id.clone()))
+            .collect()
+    };
+    assert_eq!(ids(&again), ids(&under_way));
+    outbox.answered(again[0].number, Outcome::Delivered, at(3), 0.0);
+    let pause = Outcome::Retry {
+        reason: FailureReason::RateLimited,
+        after: Some(Duration::from_secs(100)),
+    };
+    outbox.answered(again[1].number, pause, at(3), 0.0);
+    let before = outbox.status();
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(4));
+    assert_eq!(format!("{:?}", outbox.status()), format!("{before:?}"));
+    let due = outbox.due(at(4));
+    assert_eq!(due.len(), 1, "the paused receiver is left in peace");
+    assert!(
+        due[0].notice.is_resolved(),
+        "and the other gets what comes next"
+    );
+    outbox.add(&notices("b")[0], at(5));
+    let numbers: Vec<u64> = saved
+        .texts(Table::Message)
+        .map(|(key, _)| key.parse().unwrap())
+        .collect();
+    assert_eq!(numbers.len(), 3);
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers[..1], at(200));
+    assert_eq!(outbox.status().len(), 1);
+    revived(&mut outbox, &mut saved, &receivers[..1], at(200));
+    assert_eq!(
+        saved.texts(Table::Receiver).count(),
+        1,
+        "a receiver that is gone leaves nothing"
+    );
+    let newest = saved
+        .texts(Table::Message)
+        .map(|(key, _)| key.parse::<u64>().unwrap())
+        .max();
+    assert!(
+        newest > numbers.last().copied(),
+        "numbers are never used again"
+    );
 }
