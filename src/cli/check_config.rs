@@ -9,6 +9,7 @@ use crate::cli::FAILED;
 use crate::cli::complain;
 use crate::cli::print;
 use crate::config;
+use crate::pipeline::export::Exports;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -20,7 +21,7 @@ pub(super) struct Arguments {
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match config::load(&arguments.file) {
         Ok(config) => {
-            print(&config::describe(&config));
+            print(&config::describe(&config, &Exports::default()));
             ExitCode::SUCCESS
         }
         Err(error) => {
