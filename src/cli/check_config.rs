@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::FAILED;
+use crate::cli::answer;
 use crate::cli::complain;
-use crate::cli::print;
 use crate::config;
 
 #[derive(Args, Debug)]
@@ -19,10 +19,7 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match config::load(&arguments.file) {
-        Ok(config) => {
-            print(&config::describe(&config));
-            ExitCode::SUCCESS
-        }
+        Ok(config) => answer(&config::describe(&config), 0, FAILED),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(FAILED)

@@ -8,6 +8,7 @@
 
 mod cases;
 mod config;
+mod formats;
 mod splits;
 mod stories;
 mod tidy;
