@@ -3,6 +3,18 @@
 //! The log tells what was presented, with dates that are exact to ±14 h only. A certificate that stands in the
 //! inventory as well has exact dates, and one that stands there without being presented tells what will be, or should
 //! be already.
+//!
+//! [`reading`] reads the content of a file, [`decode`] one certificate, as it stands in an export.
+
+pub mod decode;
+pub mod problem;
+pub mod reading;
+
+mod algorithm;
+mod format;
+mod name;
+mod oid;
+mod pem;
 
 use std::sync::Arc;
 
