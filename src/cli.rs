@@ -2,6 +2,7 @@
 
 mod check;
 mod check_config;
+mod preflight;
 mod run;
 
 use std::ffi::OsString;
@@ -42,6 +43,8 @@ enum Command {
     Run(run::Arguments),
     /// Read logs once and print which server presented which certificate, when, and until when it is valid
     Check(check::Arguments),
+    /// Say whether Exchange Online would recognise these certificates, and whether Exchange would find them
+    Preflight(preflight::Arguments),
     /// Read a configuration and print what it means
     CheckConfig(check_config::Arguments),
 }
@@ -61,6 +64,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match parsed.command {
         Some(Command::Check(arguments)) => check::main(&arguments),
+        Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
@@ -76,9 +80,9 @@ fn wrong_usage(arguments: &[OsString], error: &str) -> u8 {
         let what = what.strip_prefix("error: ").unwrap_or(what);
         let _ = print(&nagios::failure(what));
     }
-    let is_check = arguments.get(1).is_some_and(|command| command == "check");
+    let command = arguments.get(1).and_then(|command| command.to_str());
     // A slip of the pen in a monitoring command must not page as critical, which is 2 there.
-    if is_plugin || is_check {
+    if is_plugin || matches!(command, Some("check" | "preflight")) {
         UNKNOWN
     } else {
         USAGE

@@ -3,6 +3,7 @@
 pub mod json;
 pub mod metrics;
 pub mod nagios;
+pub mod preflight;
 pub mod report;
 pub mod text;
 pub mod textfile;

@@ -33,25 +33,37 @@ pub struct Report {
     pub judged: bool,
 }
 
-/// Exit code when nothing can be said. Usage, configuration and I/O errors of `check` are this, too: a typo in a
+/// Exit code when nothing can be said. Usage, configuration and I/O errors of `check` and `preflight` are this, too: a typo in a
 /// monitoring command must not page.
 pub const UNKNOWN: u8 = 3;
 
-/// What a reading comes to, in one word.
+/// What a command finds out, in one word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// Everything that is judged matches; without a configuration, at least one session was read.
+    /// Everything that is judged matches; for `check` without a configuration, at least one session was read.
     Match,
     /// Mail flows, but on something that may give way.
     Warning,
-    /// Exchange Online does not recognise what some connector presents.
+    /// Exchange Online does not recognise what some connector presents, or would.
     Mismatch,
     /// Nothing can be said: no session, no verdict, or an input that cannot be read.
     Unknown,
 }
 
 impl Outcome {
-    /// The exit code of `check`. It is that of a monitoring plugin, so nothing but a mismatch may be 2.
+    /// What verdicts come to, and whether anything warns beside them. The gravest decides; that nothing is known of one
+    /// does not hide another's mismatch.
+    pub fn of(verdicts: impl Iterator<Item = Verdict>, warns: bool) -> Self {
+        match verdicts.max() {
+            Some(Verdict::Mismatch) => Self::Mismatch,
+            Some(Verdict::Unknown) | None => Self::Unknown,
+            Some(Verdict::Fragile) => Self::Warning,
+            Some(Verdict::Match) if warns => Self::Warning,
+            Some(Verdict::Match) => Self::Match,
+        }
+    }
+
+    /// The exit code of `check` and `preflight`. It is that of a monitoring plugin, so nothing but a mismatch may be 2.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Match => 0,
@@ -63,7 +75,7 @@ impl Outcome {
 }
 
 impl Report {
-    /// The gravest finding decides; that nothing is known of one connector does not hide a mismatch on another.
+    /// What it comes to.
     pub fn outcome(&self) -> Outcome {
         if self.sessions() == 0 {
             return Outcome::Unknown;
@@ -71,18 +83,11 @@ impl Report {
         if !self.judged {
             return Outcome::Match;
         }
-        let worst = self.expected().map(|judged| judged.verdict).max();
         let warns = self
             .expected()
             .flat_map(|judged| &judged.reasons)
             .any(|reason| reason.severity >= Severity::Warning);
-        match worst {
-            Some(Verdict::Mismatch) => Outcome::Mismatch,
-            Some(Verdict::Unknown) | None => Outcome::Unknown,
-            Some(Verdict::Fragile) => Outcome::Warning,
-            Some(Verdict::Match) if warns => Outcome::Warning,
-            Some(Verdict::Match) => Outcome::Match,
-        }
+        Outcome::of(self.expected().map(|judged| judged.verdict), warns)
     }
 
     /// The connectors of which the configuration expects something, ordered by server and connector.

@@ -9,6 +9,7 @@
 mod cases;
 mod config;
 mod formats;
+mod preflight;
 mod splits;
 mod stories;
 mod tidy;

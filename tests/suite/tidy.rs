@@ -19,6 +19,7 @@ const STAGES: &[&str] = &[
     "ledger",
     "expectation",
     "verdict",
+    "preflight",
     "alert",
     "outbox",
     "snapshot",
