@@ -82,6 +82,7 @@ fn connector(key: &Key, typed: &typed::Connector, problems: &mut Problems) -> Op
         accept,
         planned: Vec::new(),
         silent_after: None,
+        protocol_logging: None,
     })
 }
 

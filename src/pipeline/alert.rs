@@ -4,9 +4,15 @@
 //! and severity are what it tells, not what it is. So a resolve always meets its trigger, at every receiver and after a
 //! restart.
 
+pub mod disagreement;
 pub mod findings;
+pub mod rhythm;
+pub mod silence;
+pub mod summary;
+pub mod troubles;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
@@ -16,6 +22,7 @@ use sha2::Sha256;
 
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::session::Place;
+use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
 use crate::pipeline::verdict::reason::Severity;
@@ -56,6 +63,10 @@ pub struct Notice {
     pub place: Place,
     /// The gravest of its reasons.
     pub severity: Severity,
+    /// Whether the alert begins with it; otherwise it is told again, or ends.
+    pub is_first: bool,
+    /// At how many places it holds; [`Self::place`] is the first of them.
+    pub places: usize,
     /// Since when, by the log's own time.
     pub starts_at: Timestamp,
     /// When it ended; `None` while it fires.
@@ -68,6 +79,20 @@ impl Notice {
     /// Whether it says that the alert is over.
     pub fn is_resolved(&self) -> bool {
         self.ends_at.is_some()
+    }
+}
+
+/// As people read it. What is wrong with certdrift itself, or with
+/// several servers together, has a place with an empty server or connector.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (server, connector) = (shown(&self.server), shown(&self.connector));
+        match (server.is_empty(), connector.is_empty()) {
+            (true, true) => f.write_str("certdrift"),
+            (false, true) => f.write_str(&server),
+            (true, false) => write!(f, "connector {connector}"),
+            (false, false) => write!(f, "{server}, connector {connector}"),
+        }
     }
 }
 
@@ -172,6 +197,8 @@ impl Firing {
             name: self.name,
             place: self.place.clone(),
             severity: self.severity,
+            is_first: ends_at.is_none() && self.repeats == 0,
+            places: 1,
             starts_at: self.since,
             ends_at,
             reasons: self.reasons.clone(),
@@ -225,6 +252,7 @@ mod tests {
             reason: Reason {
                 code,
                 severity,
+                since: None,
                 expected: String::new(),
                 observed: String::new(),
                 message: String::new(),

@@ -4,6 +4,8 @@
 //! so that an admin recognises them. Where Exchange may leave a property out, the type says so: absent is unknown,
 //! never false.
 
+pub mod settings;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -11,6 +13,9 @@ use globset::GlobMatcher;
 use jiff::Timestamp;
 
 use crate::pipeline::certificate::Thumbprint;
+pub use crate::pipeline::expectation::settings::ExpiryThresholds;
+pub use crate::pipeline::expectation::settings::Settings;
+pub use crate::pipeline::expectation::settings::Threshold;
 
 /// Everything that is expected, one entry per `connectors:` item of the configuration, in its order.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +104,8 @@ pub struct Expectation {
     pub planned: Vec<PlannedRenewal>,
     /// After how long without a session the connector counts as silent; `None`: learned or not watched.
     pub silent_after: Option<Duration>,
+    /// Whether the connector writes a protocol log at all (`ProtocolLoggingLevel`); `None`: unknown.
+    pub protocol_logging: Option<bool>,
 }
 
 /// An inbound connector of Exchange Online (`Get-InboundConnector`).

@@ -15,9 +15,12 @@ use crate::pipeline::certificate::dn::issuer_subject;
 use crate::pipeline::expectation::ConnectorType;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
+use crate::pipeline::expectation::Settings;
+use crate::pipeline::inventory::Inventory;
 use crate::pipeline::inventory::InventoryCertificate;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::shown::shown;
+use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Evidence;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::judge;
@@ -94,6 +97,7 @@ impl Finding {
 pub fn examine(
     certificate: &InventoryCertificate,
     expectations: &Expectations,
+    settings: &Settings,
     now: Timestamp,
 ) -> Preflight {
     let prospects = expectations.entries().iter();
@@ -101,7 +105,7 @@ pub fn examine(
         certificate: certificate.clone(),
         findings: weaknesses(certificate),
         prospects: prospects
-            .map(|expectation| prospect(certificate, expectation, now))
+            .map(|expectation| prospect(certificate, expectation, settings, now))
             .collect(),
     }
 }
@@ -128,6 +132,7 @@ pub fn issuers(certificates: &[InventoryCertificate]) -> Vec<bool> {
 fn prospect(
     certificate: &InventoryCertificate,
     expectation: &Expectation,
+    settings: &Settings,
     now: Timestamp,
 ) -> Prospect {
     let connector = expectation.pattern.as_str();
@@ -136,27 +141,25 @@ fn prospect(
         presentation: Some(&presentation),
         ..Evidence::default()
     };
-    let judgement = judge(connector, &evidence, &by_certificate(expectation), now);
-    let mut verdict = judgement.verdict;
+    let judgement = judge(
+        &evidence,
+        &Bench {
+            // Which server is meant is not known; it only chooses among certificates of other servers.
+            server: "",
+            connector,
+            expectation: &by_certificate(expectation),
+            inventory: &Inventory::new(vec![certificate.clone()]),
+            settings,
+            now,
+        },
+    );
     let mut findings: Vec<Finding> = judgement
         .reasons
         .into_iter()
         .map(|reason| Finding::of(reason, connector))
         .collect();
-    let is_told = |code| {
-        findings
-            .iter()
-            .any(|finding: &Finding| finding.code == code)
-    };
-    let purpose = purpose(certificate).filter(|finding| !is_told(finding.code));
-    let client_purpose = client_purpose(certificate).filter(|finding| !is_told(finding.code));
-    if purpose.is_some() {
-        verdict = verdict.max(Verdict::Fragile);
-    }
-    findings.extend(purpose);
-    findings.extend(client_purpose);
     let mut lookup = lookup(certificate, expectation);
-    if verdict == Verdict::Mismatch && !lookup.action.is_empty() {
+    if judgement.verdict == Verdict::Mismatch && !lookup.action.is_empty() {
         lookup.action = action::postponed(&lookup.action);
     }
     findings.push(lookup);
@@ -164,7 +167,7 @@ fn prospect(
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Prospect {
         connector: shown(connector),
-        verdict,
+        verdict: judgement.verdict,
         findings,
     }
 }
@@ -260,35 +263,6 @@ fn unreadable(configured: &str, set: String) -> Finding {
             configured,
         )
     }
-}
-
-/// Rule A8.
-fn purpose(certificate: &InventoryCertificate) -> Option<Finding> {
-    let usage = certificate.extended_key_usage?;
-    (!usage.server_auth).then(|| Finding {
-        message: "The certificate is not made for servers: its extended key usage does not hold serverAuth. Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.".to_owned(),
-        action: action::request(certificate),
-        ..Finding::new(
-            "eku_no_server_auth",
-            Severity::Warning,
-            "serverAuth",
-            "not among its purposes",
-        )
-    })
-}
-
-/// Rule A9.
-fn client_purpose(certificate: &InventoryCertificate) -> Option<Finding> {
-    let usage = certificate.extended_key_usage?;
-    (!usage.client_auth).then(|| Finding {
-        message: "The certificate's extended key usage does not hold clientAuth; public certification authorities leave it out since 2026.".to_owned(),
-        ..Finding::new(
-            "eku_no_client_auth",
-            Severity::Information,
-            "clientAuth",
-            "not among its purposes",
-        )
-    })
 }
 
 /// What is to be said of key and signature.

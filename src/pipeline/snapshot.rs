@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::pipeline::alert::Firing;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
+use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::ReceiverStatus;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// What was observed; shared, because it is large and changes seldom.
     pub ledger: Arc<Ledger>,
+    /// The certificates that are known apart from the log.
+    pub inventory: Arc<Inventory>,
     /// Every connector, ordered by server and connector.
     pub judged: Vec<Judged>,
     /// What is expected, one entry per inbound connector of the configuration.

@@ -6,7 +6,10 @@
 //!
 //! 1. `recognition`: the best enabled `OnPremises` connector counts, by certificate name first, by address otherwise.
 //! 2. `conditions`: what decides about the certificate whatever it fits. Here, and over all, the worst reason counts.
-//! 3. A rejection by Exchange Online overrides the model; the model's reasons stay as candidate causes.
+//! 3. `expiry` and `renewal`: what will go wrong unless somebody acts.
+//! 4. A rejection by Exchange Online overrides the model; the model's reasons stay as candidate causes.
+//!
+//! A certificate that the inventory knows is judged by what it really says, not by what the log shows of it.
 //!
 //! What cannot be known from a log that was cut short is `unknown`, never `mismatch`.
 //!
@@ -14,18 +17,22 @@
 
 mod action;
 mod conditions;
+mod expiry;
 mod finding;
 mod message;
 mod names;
 pub mod reason;
 mod recognition;
+mod renewal;
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::pipeline::expectation::Expectation;
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::expectation::{Expectation, Settings};
+use crate::pipeline::inventory::Inventory;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::finding::Finding;
@@ -34,7 +41,7 @@ use crate::pipeline::verdict::reason::{Reason, ReasonCode, Severity};
 use crate::pipeline::verdict::recognition::Offered;
 
 pub use crate::pipeline::verdict::action::powershell_quote;
-pub use crate::pipeline::verdict::conditions::LOGGED_DATE_MARGIN;
+pub use crate::pipeline::verdict::names::LOGGED_DATE_MARGIN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -70,11 +77,39 @@ impl Verdict {
 pub struct Evidence<'a> {
     /// What it presents now; `None`: no session seen yet.
     pub presentation: Option<&'a Presentation>,
+    /// The certificate that it presented before this one.
+    pub before: Option<Before<'a>>,
     /// The address that Exchange Online sees, from its EHLO answer.
     pub egress: Option<IpAddr>,
     /// An attribution rejection that nothing has cleared yet: the reply with addresses and ids masked, say
     /// `550 5.7.64 TenantAttribution; Relay Access Denied`.
     pub rejected: Option<&'a str>,
+}
+
+/// The certificate that was presented before the present one.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    /// Which one it was.
+    pub certificate: &'a Certificate,
+    /// Time of the first session that presented another one.
+    pub until: Timestamp,
+}
+
+/// Against what is judged, where and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// Name of the server.
+    pub server: &'a str,
+    /// Name of the send connector.
+    pub connector: &'a str,
+    /// What is expected of it.
+    pub expectation: &'a Expectation,
+    /// The certificates that are known apart from the log.
+    pub inventory: &'a Inventory,
+    /// What the operator finds urgent.
+    pub settings: &'a Settings,
+    /// The present.
+    pub now: Timestamp,
 }
 
 /// A verdict and why; the default is that nothing is known.
@@ -87,16 +122,11 @@ pub struct Judgement {
 }
 
 /// Compares what was observed with what is expected.
-///
-/// `connector` is the send connector's name; it only appears in texts.
-pub fn judge(
-    connector: &str,
-    evidence: &Evidence<'_>,
-    expectation: &Expectation,
-    now: Timestamp,
-) -> Judgement {
+pub fn judge(evidence: &Evidence<'_>, bench: &Bench<'_>) -> Judgement {
     let presented = match evidence.presentation {
-        Some(Presentation::Certificate(certificate)) => Some(Presented::new(certificate)),
+        Some(Presentation::Certificate(certificate)) => {
+            Some(Presented::known(certificate, bench.inventory))
+        }
         Some(Presentation::NoCertificate) | None => None,
     };
     let offered = match (&presented, evidence.presentation) {
@@ -104,9 +134,10 @@ pub fn judge(
         (None, Some(_)) => Offered::Nothing,
         (None, None) => Offered::Unknown,
     };
+    let expectation = bench.expectation;
     let mut findings = recognition::recognise(expectation, offered, evidence.egress);
     findings.extend(match offered {
-        Offered::Certificate(presented) => conditions::of_certificate(presented, expectation, now),
+        Offered::Certificate(presented) => of_certificate(presented, evidence.before, bench),
         Offered::Nothing => conditions::of_no_certificate(expectation, &findings),
         Offered::Unknown => Vec::new(),
     });
@@ -114,26 +145,62 @@ pub fn judge(
         let code = ReasonCode::RejectedByExchangeOnline;
         Finding::new(code, "relay accepted", reply)
     }));
-    let place = Place {
-        connector,
-        expectation,
+    let scene = Scene {
+        bench,
         presented: presented.as_ref(),
     };
-    conclude(findings, &place)
+    conclude(findings, &scene)
+}
+
+/// A reason that no single session shows: how sessions fail or stay away, or what certdrift itself lacks. It is put
+/// into words as the others are.
+pub fn state(
+    code: ReasonCode,
+    expected: impl Into<String>,
+    observed: impl Into<String>,
+    action: String,
+) -> Reason {
+    let finding = Finding::new(code, expected, observed);
+    Reason {
+        code,
+        severity: code.row().severity,
+        since: None,
+        expected: shown(&finding.expected),
+        observed: shown(&finding.observed),
+        message: message::of(&finding),
+        action,
+    }
+}
+
+/// What is to be said of a certificate apart from whether a connector recognises it.
+fn of_certificate<'a>(
+    presented: &Presented<'_>,
+    before: Option<Before<'_>>,
+    bench: &Bench<'a>,
+) -> Vec<Finding<'a>> {
+    let mut findings = conditions::of_certificate(presented, bench);
+    findings.extend(expiry::expiring(presented, bench));
+    findings.extend(renewal::changed(presented, before, bench.now));
+    let plan = renewal::plan(presented, bench);
+    findings.extend(renewal::drift(presented, bench));
+    if let renewal::Plan::UnderWay(_) = plan {
+        findings.retain(|finding| !renewal::is_part_of_a_rollout(finding.code));
+    }
+    findings.extend(renewal::of_plan(&plan, presented, bench));
+    findings
 }
 
 /// What the texts may need to know beside the finding.
-struct Place<'a> {
-    connector: &'a str,
-    expectation: &'a Expectation,
+struct Scene<'a> {
+    bench: &'a Bench<'a>,
     presented: Option<&'a Presented<'a>>,
 }
 
-fn conclude(findings: Vec<Finding<'_>>, place: &Place<'_>) -> Judgement {
+fn conclude(findings: Vec<Finding<'_>>, scene: &Scene<'_>) -> Judgement {
     let mut reasons: Vec<Reason> = Vec::with_capacity(findings.len());
     for finding in findings {
         if !reasons.iter().any(|reason| reason.code == finding.code) {
-            reasons.push(in_words(&finding, place));
+            reasons.push(in_words(&finding, scene));
         }
     }
     reasons.sort_by_key(|reason| {
@@ -150,9 +217,9 @@ fn conclude(findings: Vec<Finding<'_>>, place: &Place<'_>) -> Judgement {
     }
 }
 
-fn in_words(finding: &Finding<'_>, place: &Place<'_>) -> Reason {
+fn in_words(finding: &Finding<'_>, scene: &Scene<'_>) -> Reason {
     let code = finding.code;
-    let accept = &place.expectation.accept;
+    let accept = &scene.bench.expectation.accept;
     let is_accepted = code.is_acceptable() && accept.iter().any(|it| it.trim() == code.as_str());
     let (severity, message) = if is_accepted {
         let message = message::of(finding);
@@ -162,14 +229,16 @@ fn in_words(finding: &Finding<'_>, place: &Place<'_>) -> Reason {
         );
         (Severity::Information, accepted)
     } else {
-        (code.row().severity, message::of(finding))
+        let severity = code.row().severity.max(finding.severity);
+        (severity, message::of(finding))
     };
     Reason {
         code,
         severity,
+        since: finding.since,
         expected: shown(&finding.expected),
         observed: shown(&finding.observed),
         message,
-        action: action::of(finding, place),
+        action: action::of(finding, scene),
     }
 }

@@ -7,7 +7,6 @@ use sha2::Sha256;
 
 use crate::pipeline::alert::Notice;
 use crate::pipeline::shown::shown;
-use crate::pipeline::verdict::reason::AlertName;
 
 /// The time that Alertmanager writes for "not yet" (Go's zero time).
 const NOT_YET: &str = "0001-01-01T00:00:00Z";
@@ -59,12 +58,10 @@ fn fingerprint(notice: &Notice) -> String {
 }
 
 fn annotations(notice: &Notice) -> Value {
-    let place = format!(
-        "{}, connector {}",
-        shown(&notice.place.server),
-        shown(&notice.place.connector)
-    );
-    let mut summary = format!("{place}: {}", headline(notice.name));
+    let mut summary = match notice.places {
+        1 => format!("{}: {}", notice.place, notice.name.headline()),
+        places => format!("{places} places: {}", notice.name.headline()),
+    };
     if notice.is_resolved() {
         summary.push_str(" (over)");
     }
@@ -87,20 +84,4 @@ fn annotations(notice: &Notice) -> Value {
         "severity": notice.severity.as_str(),
         "since": notice.starts_at.to_string(),
     })
-}
-
-fn headline(name: AlertName) -> &'static str {
-    match name {
-        AlertName::ConnectorCertificateMismatch => {
-            "Exchange Online no longer recognises the certificate that is presented"
-        }
-        AlertName::ConnectorCertificateFragile => {
-            "mail still flows, but on something that may give way"
-        }
-        AlertName::ConnectorCertificateMissing => "no client certificate is presented",
-        AlertName::ConnectorRelayDenied => "Exchange Online refuses to relay",
-        AlertName::ConnectorEgressAddressMismatch => {
-            "Exchange Online sees an address that the connector does not expect"
-        }
-    }
 }

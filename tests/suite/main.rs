@@ -9,6 +9,7 @@
 mod cases;
 mod config;
 mod formats;
+mod inventory;
 mod preflight;
 mod splits;
 mod stories;

@@ -145,7 +145,7 @@ fn rows(session: u64, time: Timestamp, does: Does) -> String {
     ];
     lines.extend(name.map(|name| {
         let thumbprint = if name == MAIL { "A".repeat(40) } else { "B".repeat(40) };
-        format!("*, CN={name} CN=Issuer 0A {thumbprint} 2026-11-01T00:00:00.000Z 2026-11-25T00:00:00.000Z {name},Sending certificate Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names")
+        format!("*, CN={name} CN=Issuer 0A {thumbprint} 2026-06-01T00:00:00.000Z 2027-06-01T00:00:00.000Z {name},Sending certificate Subject Issuer name Serial number Thumbprint Not before Not after Subject alternate names")
     }));
     lines.push("*,,Remote certificate".to_owned());
     lines.push("*,,TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using x".to_owned());
@@ -405,16 +405,21 @@ fn the_clock_alone_lets_a_certificate_expire_but_not_before_the_margin() {
     world
         .session(Does::Presents(MAIL))
         .session(Does::Presents(MAIL));
-    // Valid until 2026-11-25T00:00 as logged; that is local time, so up to 14 hours later.
+    // Valid until 2027-06-01T00:00 as logged; that is local time, so up to 14 hours later.
     assert_eq!(
-        world.after(2 * 86_400 + 5 * 3600),
-        [""; 0],
-        "2026-11-25T13:00"
+        world.after(190 * 86_400 + 5 * 3600),
+        ["ConnectorCertificateExpiring firing"],
+        "2027-06-01T13:00"
     );
+    let mut told = world.after(2 * 3600);
+    told.sort();
     assert_eq!(
-        world.after(2 * 3600),
-        ["ConnectorCertificateMismatch firing"],
-        "2026-11-25T15:00"
+        told,
+        [
+            "ConnectorCertificateExpiring over",
+            "ConnectorCertificateMismatch firing"
+        ],
+        "2027-06-01T15:00"
     );
 }
 

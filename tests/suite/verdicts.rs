@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use certdrift::pipeline::verdict::reason::{Reason, ReasonCode};
+use certdrift::pipeline::verdict::reason::{Confirmation, Reason, ReasonCode};
 
 use case::Case;
 
@@ -57,11 +57,17 @@ fn every_row_of_the_tables_holds() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Reasons with a confirmation of their own are not given by the verdict on one connector of one server; the stages that
+/// give them have tests of their own.
+fn is_judged(code: ReasonCode) -> bool {
+    code.row().confirmation != Confirmation::Own
+}
+
 /// A rule that no row shows at work, or that no row shows at rest, could be missing unnoticed.
 #[test]
 fn every_rule_is_shown_twice_and_both_ways() {
     let mut codes_of_rule: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for code in ReasonCode::ALL {
+    for code in ReasonCode::ALL.iter().filter(|code| is_judged(**code)) {
         for rule in code.row().rule.split(", ") {
             codes_of_rule.entry(rule).or_default().insert(code.as_str());
         }
@@ -88,6 +94,7 @@ fn every_reason_is_shown() {
         .collect();
     let all: BTreeSet<String> = ReasonCode::ALL
         .iter()
+        .filter(|code| is_judged(**code))
         .map(|code| code.as_str().to_owned())
         .collect();
     assert_eq!(shown, all);
@@ -97,7 +104,7 @@ fn every_reason_is_shown() {
 fn an_accepted_reason_is_shown_as_accepted_and_raises_nothing() {
     let (_, case) = cases()
         .into_iter()
-        .find(|(_, case)| case.verdict == "match" && !case.accept.is_empty())
+        .find(|(_, case)| case.verdict == "match" && case.accept == ["wildcard_certificate"])
         .unwrap();
     let judgement = case.judge();
     let reason = &judgement.reasons[0];
@@ -161,6 +168,7 @@ fn text(reason: &Reason) -> String {
     let Reason {
         code,
         severity,
+        since: _,
         expected,
         observed,
         message,

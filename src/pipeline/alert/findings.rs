@@ -7,18 +7,22 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
 
-use crate::pipeline::expectation::Expectation;
+use crate::pipeline::certificate::Certificate;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::verdict;
+use crate::pipeline::verdict::Before;
+use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Evidence;
 use crate::pipeline::verdict::Judgement;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::AlertName;
+use crate::pipeline::verdict::reason::Confirmation;
 use crate::pipeline::verdict::reason::Reason;
 use crate::pipeline::verdict::reason::ReasonCode;
 use crate::pipeline::verdict::reason::Resolve;
@@ -51,6 +55,8 @@ pub struct Confirmed {
 #[derive(Debug, Default)]
 pub struct Findings {
     latest: Option<Latest>,
+    /// The certificate before the one that is presented now, and when the change came.
+    before: Option<(Arc<Certificate>, Timestamp)>,
     /// The address named last; it counts from the next session on.
     named: Option<IpAddr>,
     egress: Option<IpAddr>,
@@ -76,6 +82,8 @@ struct State {
     shown: u32,
     missed: u32,
     arrived: Timestamp,
+    /// When it was first found, by the clock.
+    found: Timestamp,
     confirmed: bool,
 }
 
@@ -95,17 +103,6 @@ struct Denial {
     confirmed: bool,
 }
 
-/// Everything that is needed to judge: which connector, what is expected of it, and when.
-#[derive(Clone, Copy, Debug)]
-pub struct Bench<'a> {
-    /// Name of the send connector.
-    pub connector: &'a str,
-    /// What is expected of it.
-    pub expectation: &'a Expectation,
-    /// The present.
-    pub now: Timestamp,
-}
-
 impl Findings {
     /// A session with Exchange Online showed what the server presents.
     pub fn session(&mut self, presentation: &Presentation, time: Timestamp, bench: Bench<'_>) {
@@ -120,15 +117,18 @@ impl Findings {
         let newest = previous
             .map_or(time, |latest| latest.time.max(time))
             .min(bench.now);
-        self.latest = Some(Latest {
+        let old = self.latest.replace(Latest {
             presentation: presentation.clone(),
             time: newest,
             judged_at: bench.now,
         });
         self.egress = self.named;
         let denial_ends = self.count_towards_denial(presentation, time);
+        if let Some(old) = previous_certificate(old.as_ref(), presentation) {
+            self.before = Some((old, time.min(bench.now)));
+        }
         if !as_before || denial_ends {
-            self.outcome = self.judge(bench);
+            self.outcome = self.judge(&bench);
         }
         self.count(time, bench.now);
     }
@@ -200,7 +200,7 @@ impl Findings {
             denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
         }
         let before: Vec<ReasonCode> = codes(&self.outcome);
-        self.outcome = self.judge(bench);
+        self.outcome = self.judge(&bench);
         let after = codes(&self.outcome);
         self.states
             .retain(|code, _| after.contains(code) || !before.contains(code));
@@ -211,10 +211,12 @@ impl Findings {
                 state.reason = reason;
             }
         }
-        for state in self.states.values_mut() {
-            let alone =
-                state.missed == 0 && bench.now.duration_since(state.arrived) >= LONE_SESSION;
-            state.confirmed |= alone;
+        for (code, state) in &mut self.states {
+            let (long_enough, past) = match code.row().confirmation {
+                Confirmation::Window => (bench.settings.rollout_window, state.found),
+                _ => (LONE_SESSION, state.arrived),
+            };
+            state.confirmed |= state.missed == 0 && bench.now.duration_since(past) >= long_enough;
         }
         self.settle();
     }
@@ -267,14 +269,18 @@ impl Findings {
         reasons
     }
 
-    fn judge(&self, bench: Bench<'_>) -> Judgement {
+    fn judge(&self, bench: &Bench<'_>) -> Judgement {
         let denial = self.denial.as_ref().filter(|denial| denial.confirmed);
         let evidence = Evidence {
             presentation: self.latest.as_ref().map(|latest| &latest.presentation),
+            before: self.before.as_ref().map(|(certificate, until)| Before {
+                certificate,
+                until: *until,
+            }),
             egress: self.egress,
             rejected: denial.map(|denial| denial.reply.as_str()),
         };
-        verdict::judge(bench.connector, &evidence, bench.expectation, bench.now)
+        verdict::judge(&evidence, bench)
     }
 
     fn must_judge_again(&mut self) {
@@ -304,7 +310,7 @@ impl Findings {
             let at_once = reason.code.row().resolve == Resolve::Relay;
             let since = match &self.denial {
                 Some(denial) if at_once => denial.since,
-                _ => time,
+                _ => reason.since.unwrap_or(time),
             };
             let state = self.states.entry(reason.code).or_insert_with(|| State {
                 reason: reason.clone(),
@@ -312,29 +318,32 @@ impl Findings {
                 shown: 0,
                 missed: 0,
                 arrived: time.min(now),
+                found: now,
                 confirmed: at_once,
             });
             state.reason = reason;
             state.shown = state.shown.saturating_add(1);
             state.missed = 0;
             state.arrived = time.min(now);
-            state.confirmed |= state.shown >= CONFIRMING_SESSIONS;
+            let by_sessions = state.reason.code.row().confirmation != Confirmation::Window;
+            state.confirmed |= by_sessions && state.shown >= CONFIRMING_SESSIONS;
         }
         self.settle();
     }
 
-    /// A reason that needs no further session.
+    /// A reason that needs no further session; but a rollout may take its time.
     fn establish(&mut self, reason: &Reason, now: Timestamp) {
         let since = match &self.denial {
             Some(denial) if reason.code.row().resolve == Resolve::Relay => denial.since,
-            _ => now,
+            _ => reason.since.unwrap_or(now),
         };
         let state = State {
             since,
             shown: CONFIRMING_SESSIONS,
             missed: 0,
             arrived: now,
-            confirmed: true,
+            found: now,
+            confirmed: reason.code.row().confirmation != Confirmation::Window,
             reason: reason.clone(),
         };
         self.states.insert(reason.code, state);
@@ -372,6 +381,20 @@ impl Findings {
         }
         changed || quiet
     }
+}
+
+/// The certificate that was presented until now, if this one is another. A session without one is no change, nor is a
+/// block that was cut short.
+fn previous_certificate(
+    old: Option<&Latest>,
+    presentation: &Presentation,
+) -> Option<Arc<Certificate>> {
+    let old = &old?.presentation;
+    let Presentation::Certificate(certificate) = old else {
+        return None;
+    };
+    let both_known = certificate.thumbprint.is_some();
+    (both_known && is_another_certificate(presentation, old)).then(|| Arc::clone(certificate))
 }
 
 fn is_another_certificate(presentation: &Presentation, refused: &Presentation) -> bool {

@@ -7,6 +7,7 @@ use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::InboundConnector;
+use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::verdict::reason::Severity;
 
 const START: i64 = 1_767_225_600;
@@ -32,6 +33,7 @@ fn expectations(name: &str) -> Expectations {
         accept: Vec::new(),
         planned: Vec::new(),
         silent_after: None,
+        protocol_logging: None,
     }])
 }
 

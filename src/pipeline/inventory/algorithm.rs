@@ -2,6 +2,7 @@
 
 use x509_parser::asn1_rs::FromDer;
 use x509_parser::asn1_rs::Oid;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::AlgorithmIdentifier;
@@ -109,6 +110,9 @@ fn rsa_bits(key: &[u8]) -> Option<String> {
 
 /// The named curve; parameters that spell out a curve have none.
 fn curve(algorithm: &AlgorithmIdentifier<'_>) -> Option<String> {
-    let curve = algorithm.parameters()?.as_oid().ok()?;
+    let parameters = algorithm.parameters()?;
+    // The parser would take the bytes of any element for an OID.
+    let is_named = parameters.tag() == Tag::Oid;
+    let curve = parameters.as_oid().ok().filter(|_| is_named)?;
     Some(printed(&curve, CURVES))
 }

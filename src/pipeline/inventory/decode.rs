@@ -172,7 +172,6 @@ fn part(error: &X509Error) -> Part {
     match error {
         X509Error::InvalidSerial => Part::Serial,
         X509Error::InvalidDate => Part::Validity,
-        X509Error::InvalidExtensions => Part::Extensions,
         _ => Part::Structure,
     }
 }
@@ -246,3 +245,6 @@ fn extended_key_usage(parsed: &X509Certificate<'_>) -> Result<Option<ExtendedKey
         client_auth: purposes.any || purposes.client_auth,
     }))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -38,14 +38,12 @@ pub(super) fn foreign(bytes: &[u8]) -> Option<Fault> {
     }
 }
 
-/// Whether the outermost element is longer than what is there, or not even its length is there.
+/// Whether a SEQUENCE is longer than what is there, or not even its length is there.
 pub(super) fn is_cut_off(bytes: &[u8]) -> bool {
-    match Header::from_ber(bytes) {
-        Ok((content, header)) => {
+    bytes.first() == Some(&SEQUENCE)
+        && Header::from_ber(bytes).map_or(true, |(content, header)| {
             matches!(header.length(), Length::Definite(length) if length > content.len())
-        }
-        Err(_) => bytes.first() == Some(&SEQUENCE),
-    }
+        })
 }
 
 /// Whether bytes are DER rather than text: a SEQUENCE with a length that no text has, or that fits exactly.

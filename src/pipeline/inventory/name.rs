@@ -167,3 +167,6 @@ fn elements(der: &[u8]) -> impl Iterator<Item = Option<Any<'_>>> {
         Some(element.map(|(_, element)| element))
     })
 }
+
+#[cfg(test)]
+mod tests;

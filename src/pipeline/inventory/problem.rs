@@ -46,7 +46,7 @@ pub enum Fault {
     Pkcs7,
     /// PKCS#12 (`.pfx`, `.p12`).
     Pkcs12,
-    /// A PEM block of another kind; its label.
+    /// A PEM block of another kind; its label, if it looks like one.
     OtherBlock(String),
     /// Neither DER nor PEM nor base64.
     Unrecognised,
@@ -77,8 +77,6 @@ pub enum Part {
     Issuer,
     /// Dates.
     Validity,
-    /// The extensions as a list.
-    Extensions,
     /// The subject alternative names.
     Names,
     /// The extended key usage.
@@ -165,7 +163,6 @@ impl fmt::Display for Part {
             Self::Subject => "subject",
             Self::Issuer => "issuer",
             Self::Validity => "validity",
-            Self::Extensions => "list of extensions",
             Self::Names => "list of alternative names",
             Self::ExtendedKeyUsage => "extended key usage",
         })

@@ -86,13 +86,22 @@ fn from_block(block: &Block<'_>, origin: &Arc<str>) -> Result<InventoryCertifica
         b"TRUSTED CERTIFICATE" => Behind::Ignored,
         b"PKCS7" | b"PKCS #7 SIGNED DATA" | b"CMS" => return Err(Fault::Pkcs7),
         b"PKCS12" => return Err(Fault::Pkcs12),
-        label => {
-            let label = String::from_utf8_lossy(label).into_owned();
-            return Err(Fault::OtherBlock(label));
-        }
+        label => return Err(Fault::OtherBlock(printable(label))),
     };
     let der = base64(block.body.ok_or(Fault::NoEnd)?)?;
     certificate(&der, behind, origin, None)
+}
+
+/// A label fit to be repeated: one that looks like a label, for a hostile one could hold anything.
+fn printable(label: &[u8]) -> String {
+    /// The longest of RFC 7468 has 22.
+    const MAX_LABEL_BYTES: usize = 40;
+    let sound = (1..=MAX_LABEL_BYTES).contains(&label.len())
+        && label
+            .iter()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'#' | b'-'));
+    let label = if sound { label } else { b"(unknown)" };
+    String::from_utf8_lossy(label).into_owned()
 }
 
 /// A file without PEM blocks.
@@ -119,3 +128,6 @@ fn from_whole(bytes: &[u8], origin: &Arc<str>) -> Result<InventoryCertificate, F
 fn is_key(text: &[u8]) -> bool {
     memchr::memmem::find(text, b"PRIVATE KEY").is_some()
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,7 @@ fn notices(connector: &str) -> [Arc<Notice>; 2] {
         reason: Reason {
             code: ReasonCode::NameMismatch,
             severity: Severity::Critical,
+            since: None,
             expected: String::new(),
             observed: String::new(),
             message: String::new(),

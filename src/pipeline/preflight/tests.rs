@@ -52,12 +52,14 @@ fn expectation(pattern: &str, value: &str, configured: &str) -> Expectation {
         accept: Vec::new(),
         planned: Vec::new(),
         silent_after: None,
+        protocol_logging: None,
     }
 }
 
 fn judged(certificate: &InventoryCertificate, expectation: Expectation) -> Preflight {
     let now = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(1);
-    examine(certificate, &Expectations::new(vec![expectation]), now)
+    let expectations = Expectations::new(vec![expectation]);
+    examine(certificate, &expectations, &Settings::default(), now)
 }
 
 fn finding(preflight: &Preflight, code: &str) -> Option<Finding> {
@@ -253,6 +255,7 @@ fn weak_keys_and_signatures_are_told() {
         let preflight = examine(
             &certificate,
             &Expectations::default(),
+            &Settings::default(),
             Timestamp::UNIX_EPOCH,
         );
         let found: Vec<&str> = preflight.findings.iter().map(|it| it.code).collect();

@@ -6,7 +6,7 @@
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::shown::is_deceptive;
-use crate::pipeline::verdict::Place;
+use crate::pipeline::verdict::Scene;
 use crate::pipeline::verdict::conditions::is_self_signed;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::domain_standing;
@@ -18,7 +18,7 @@ const WIZARD: &str =
     "# Or run the Hybrid Configuration Wizard again: it takes longer and may undo manual changes.";
 
 /// What to do about a finding; empty when there is nothing to do.
-pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
+pub(super) fn of(finding: &Finding<'_>, scene: &Scene<'_>) -> String {
     let lines = match finding.code {
         ReasonCode::BareDomain
         | ReasonCode::MultiLabel
@@ -27,27 +27,51 @@ pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
         | ReasonCode::SubdomainNotCovered
         | ReasonCode::IssuerChanged
         | ReasonCode::NameMismatch
-        | ReasonCode::PartnerOnly => rename(finding, place),
-        ReasonCode::FellBackToIp if place.presented.is_some() => rename(finding, place),
-        ReasonCode::NoClientCertificate | ReasonCode::FellBackToIp => missing(place),
-        ReasonCode::Expired | ReasonCode::NotYetValid | ReasonCode::SelfSigned => replace(place),
-        ReasonCode::CertificateDomainNotAccepted => accept_domain(finding, place),
+        | ReasonCode::PartnerOnly => rename(finding, scene),
+        ReasonCode::FellBackToIp if scene.presented.is_some() => rename(finding, scene),
+        ReasonCode::NoClientCertificate | ReasonCode::FellBackToIp => missing(scene),
+        ReasonCode::Expired
+        | ReasonCode::NotYetValid
+        | ReasonCode::SelfSigned
+        | ReasonCode::EkuNoServerAuth
+        | ReasonCode::Expiring => replace(scene),
+        ReasonCode::CertificateDomainNotAccepted => accept_domain(finding, scene),
         ReasonCode::NotCrossPremises => cross_premises(finding),
         ReasonCode::NoEnabledConnector => enable(finding),
-        ReasonCode::ThumbprintNotPinned => present_pinned(place),
+        ReasonCode::ThumbprintNotPinned => present_pinned(scene),
         ReasonCode::IpChanged => add_address(finding),
-        ReasonCode::Ipv6Unsupported => leave_ipv6(finding, place),
-        ReasonCode::PresentedNotConfigured => configure(place),
+        ReasonCode::Ipv6Unsupported => leave_ipv6(finding, scene),
+        ReasonCode::PresentedNotConfigured => configure(scene),
         ReasonCode::RejectedByExchangeOnline => relay_denied(),
         ReasonCode::ValueUnreadable | ReasonCode::NothingExpected => vec![LIST_INBOUND.to_owned()],
-        ReasonCode::NoSessionSeen | ReasonCode::NoEgressSeen => turn_logging_on(place),
-        ReasonCode::CertificateIncomplete => look_up(place),
-        ReasonCode::Exact
+        ReasonCode::NoSessionSeen | ReasonCode::NoEgressSeen => turn_logging_on(scene),
+        ReasonCode::CertificateIncomplete => look_up(scene),
+        ReasonCode::RenewalNotRolledOut | ReasonCode::PlannedRenewalOverdue => {
+            roll_out(finding, scene)
+        }
+        ReasonCode::OldCertificateStillPresented => restart(finding, scene),
+        ReasonCode::NextCertificateWillNotMatch => expect_next(finding, scene),
+        // Findings about more than one session, or about certdrift itself, have actions of their own.
+        ReasonCode::ServersDisagree
+        | ReasonCode::TlsFailing
+        | ReasonCode::VersionThrottled
+        | ReasonCode::Silent
+        | ReasonCode::LoggingOff
+        | ReasonCode::ExportUnreadable
+        | ReasonCode::ExportOld
+        | ReasonCode::SourceUnreadable
+        | ReasonCode::SourceLosingData
+        | ReasonCode::StateRecovered
+        | ReasonCode::Exact
         | ReasonCode::WildcardValue
         | ReasonCode::WildcardBoth
         | ReasonCode::X500
         | ReasonCode::IpOnly
         | ReasonCode::ParentDomainAccepted
+        | ReasonCode::EkuNoClientAuth
+        | ReasonCode::IssuerRotated
+        | ReasonCode::RenewalPlanned
+        | ReasonCode::CertificateChanged
         | ReasonCode::Ambiguous
         | ReasonCode::ThumbprintPinned
         | ReasonCode::Ip
@@ -58,20 +82,20 @@ pub(super) fn of(finding: &Finding<'_>, place: &Place<'_>) -> String {
 }
 
 /// Make the inbound connector expect what is presented, or present what it expects.
-fn rename(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
-    if place.presented.and_then(is_self_signed) == Some(true) {
-        return replace(place);
+fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    if scene.presented.and_then(is_self_signed) == Some(true) {
+        return replace(scene);
     }
     let inbound = finding
         .inbound
         .filter(|_| finding.code != ReasonCode::PartnerOnly);
-    let name = suggested_name(finding, place);
+    let name = suggested_name(finding, scene);
     match inbound.zip(name) {
         Some((inbound, name)) => vec![
             set_name(inbound, &name),
             format!(
                 "# If the server should present another certificate: {}",
-                set_certificate(place, None)
+                set_certificate(scene, None)
             ),
             WIZARD.to_owned(),
         ],
@@ -79,7 +103,7 @@ fn rename(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
             LIST_INBOUND.to_owned(),
             format!(
                 "# If the server should present another certificate: {}",
-                set_certificate(place, None)
+                set_certificate(scene, None)
             ),
             WIZARD.to_owned(),
         ],
@@ -88,9 +112,9 @@ fn rename(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
 
 /// The name of the certificate that an inbound connector should expect: the one that decided, or the first whose
 /// domain is accepted.
-fn suggested_name(finding: &Finding<'_>, place: &Place<'_>) -> Option<String> {
-    let presented = place.presented?;
-    let accepted = place.expectation.accepted_domains.as_deref();
+fn suggested_name(finding: &Finding<'_>, scene: &Scene<'_>) -> Option<String> {
+    let presented = scene.presented?;
+    let accepted = scene.bench.expectation.accepted_domains.as_deref();
     let valid = presented.names.iter().filter(|name| is_dns_name(name));
     let decided = valid.clone().find(|name| **name == finding.observed);
     let usable = |standing: Option<ReasonCode>| {
@@ -104,32 +128,32 @@ fn suggested_name(finding: &Finding<'_>, place: &Place<'_>) -> Option<String> {
     name.cloned()
 }
 
-fn missing(place: &Place<'_>) -> Vec<String> {
-    let connector = powershell_quote(place.connector);
+fn missing(scene: &Scene<'_>) -> Vec<String> {
+    let connector = powershell_quote(scene.bench.connector);
     vec![
         format!(
             "Get-SendConnector {connector} | Format-List TlsCertificateName,Fqdn,RequireTLS,TlsAuthLevel,TlsDomain,SmartHosts,SourceTransportServers"
         ),
         format!("# What the server has to present: {LIST_CERTIFICATES}"),
-        format!("# Choose one: {}", set_certificate(place, None)),
+        format!("# Choose one: {}", set_certificate(scene, None)),
         WIZARD.to_owned(),
     ]
 }
 
-fn replace(place: &Place<'_>) -> Vec<String> {
+fn replace(scene: &Scene<'_>) -> Vec<String> {
     vec![
         LIST_CERTIFICATES.to_owned(),
-        format!("# Choose one: {}", set_certificate(place, None)),
+        format!("# Choose one: {}", set_certificate(scene, None)),
         WIZARD.to_owned(),
     ]
 }
 
-fn accept_domain(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
-    let accepted = place.expectation.accepted_domains.as_deref();
+fn accept_domain(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    let accepted = scene.bench.expectation.accepted_domains.as_deref();
     let is_better = |name: &String| {
         domain_standing(name, accepted) != Some(ReasonCode::CertificateDomainNotAccepted)
     };
-    let name = suggested_name(finding, place).filter(is_better);
+    let name = suggested_name(finding, scene).filter(is_better);
     let list = "Get-AcceptedDomain | Format-Table DomainName,DomainType";
     let add = "# Add the domain of the certificate to the tenant (Microsoft 365 admin center, Domains), or present a certificate with an accepted domain.";
     match finding.inbound.zip(name) {
@@ -157,10 +181,10 @@ fn enable(finding: &Finding<'_>) -> Vec<String> {
     vec![command, WIZARD.to_owned()]
 }
 
-fn present_pinned(place: &Place<'_>) -> Vec<String> {
-    let pinned = place.expectation.thumbprints.first().copied();
+fn present_pinned(scene: &Scene<'_>) -> Vec<String> {
+    let pinned = scene.bench.expectation.thumbprints.first().copied();
     vec![
-        set_certificate(place, pinned),
+        set_certificate(scene, pinned),
         "# If the presented certificate is meant, pin its thumbprint in the configuration instead."
             .to_owned(),
     ]
@@ -179,8 +203,8 @@ fn add_address(finding: &Finding<'_>) -> Vec<String> {
     ]
 }
 
-fn leave_ipv6(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
-    let by_certificate = finding.inbound.zip(suggested_name(finding, place));
+fn leave_ipv6(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    let by_certificate = finding.inbound.zip(suggested_name(finding, scene));
     let command = match by_certificate {
         Some((inbound, name)) => set_name(inbound, &name),
         None => LIST_INBOUND.to_owned(),
@@ -191,14 +215,14 @@ fn leave_ipv6(finding: &Finding<'_>, place: &Place<'_>) -> Vec<String> {
     ]
 }
 
-fn configure(place: &Place<'_>) -> Vec<String> {
-    let connector = powershell_quote(place.connector);
-    let thumbprint = place.presented.and_then(|it| it.certificate.thumbprint);
+fn configure(scene: &Scene<'_>) -> Vec<String> {
+    let connector = powershell_quote(scene.bench.connector);
+    let thumbprint = scene.presented.and_then(|it| it.certificate.thumbprint);
     let mut lines = vec![format!(
         "Get-SendConnector {connector} | Format-List TlsCertificateName,Fqdn,SourceTransportServers"
     )];
     if thumbprint.is_some() {
-        let set = set_certificate(place, thumbprint);
+        let set = set_certificate(scene, thumbprint);
         lines.push(format!(
             "# If the presented certificate is the right one: {set}"
         ));
@@ -215,8 +239,8 @@ fn relay_denied() -> Vec<String> {
     ]
 }
 
-fn turn_logging_on(place: &Place<'_>) -> Vec<String> {
-    let connector = powershell_quote(place.connector);
+fn turn_logging_on(scene: &Scene<'_>) -> Vec<String> {
+    let connector = powershell_quote(scene.bench.connector);
     vec![
         format!("Get-SendConnector {connector} | Format-List ProtocolLoggingLevel,Enabled,FrontendProxyEnabled"),
         format!("# Turn the log on: Set-SendConnector {connector} -ProtocolLoggingLevel Verbose"),
@@ -224,8 +248,8 @@ fn turn_logging_on(place: &Place<'_>) -> Vec<String> {
     ]
 }
 
-fn look_up(place: &Place<'_>) -> Vec<String> {
-    let thumbprint = place.presented.and_then(|it| it.certificate.thumbprint);
+fn look_up(scene: &Scene<'_>) -> Vec<String> {
+    let thumbprint = scene.presented.and_then(|it| it.certificate.thumbprint);
     let command = thumbprint.map(|thumbprint| {
         format!(
             "Get-ExchangeCertificate -Thumbprint {thumbprint} | Format-List Subject,Issuer,CertificateDomains,NotBefore,NotAfter"
@@ -234,18 +258,57 @@ fn look_up(place: &Place<'_>) -> Vec<String> {
     vec![command.unwrap_or_else(|| LIST_CERTIFICATES.to_owned())]
 }
 
+/// Present the renewed certificate: `TlsCertificateName` has to name it.
+fn roll_out(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    vec![
+        set_certificate(scene, finding.instead),
+        "# Then, on each server of the connector: Restart-Service MSExchangeTransport".to_owned(),
+        WIZARD.to_owned(),
+    ]
+}
+
+/// Present the renewed certificate: it is named already.
+fn restart(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    let thumbprint = or_placeholder(finding.instead);
+    vec![
+        "Restart-Service MSExchangeTransport".to_owned(),
+        format!(
+            "# If the old one is presented all the same: Enable-ExchangeCertificate -Thumbprint {thumbprint} -Services SMTP -Force; {}",
+            set_certificate(scene, finding.instead)
+        ),
+        "# When the new one is presented, and only then, the old one may go: Remove-ExchangeCertificate".to_owned(),
+    ]
+}
+
+/// Expect the next certificate before it is presented, or have another one issued.
+fn expect_next(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
+    let thumbprint = or_placeholder(finding.instead);
+    let server = powershell_quote(scene.bench.server);
+    vec![
+        format!(
+            "Get-ExchangeCertificate -Server {server} -Thumbprint {thumbprint} | Format-List Subject,Issuer,CertificateDomains,NotBefore,NotAfter"
+        ),
+        format!("# And what is expected: {LIST_INBOUND}"),
+        "# Have the certificate issued with the expected name, or let the inbound connector expect a name that both certificates have, before the new one is used.".to_owned(),
+    ]
+}
+
 fn set_name(inbound: &InboundConnector, name: &str) -> String {
     let (identity, name) = (powershell_quote(&inbound.name), powershell_quote(name));
     format!("Set-InboundConnector -Identity {identity} -TlsSenderCertificateName {name}")
 }
 
-fn set_certificate(place: &Place<'_>, thumbprint: Option<Thumbprint>) -> String {
-    let connector = powershell_quote(place.connector);
-    // PowerShell refuses the placeholder, so that a careless paste changes nothing.
-    let thumbprint = thumbprint.map_or("<thumbprint>".to_owned(), |it| it.to_string());
+fn set_certificate(scene: &Scene<'_>, thumbprint: Option<Thumbprint>) -> String {
+    let connector = powershell_quote(scene.bench.connector);
+    let thumbprint = or_placeholder(thumbprint);
     format!(
         "$c = Get-ExchangeCertificate -Thumbprint {thumbprint}; Set-SendConnector {connector} -TlsCertificateName \"<I>$($c.Issuer)<S>$($c.Subject)\""
     )
+}
+
+/// PowerShell refuses the placeholder, so that a careless paste changes nothing.
+fn or_placeholder(thumbprint: Option<Thumbprint>) -> String {
+    thumbprint.map_or("<thumbprint>".to_owned(), |it| it.to_string())
 }
 
 /// A PowerShell string literal of the text, without control and direction characters.

@@ -1,27 +1,22 @@
-//! Rules A1, A2, P1, L1 and L6: what decides about a certificate whatever connector it fits.
+//! Rules A1, A2, A8, A9, P1, L1 and L6: what decides about a certificate whatever connector it fits.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::dn::issuer_subject;
-use crate::pipeline::certificate::{Certificate, ValiditySource};
 use crate::pipeline::expectation::Expectation;
+use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::{Presented, same_dn};
 use crate::pipeline::verdict::reason::ReasonCode;
 
-/// How far a logged date may be off: Exchange writes local time and marks it as UTC, and local time is at most 14 h
-/// ahead of UTC.
-pub const LOGGED_DATE_MARGIN: SignedDuration = SignedDuration::from_hours(14);
-
 /// The findings about a certificate.
-pub(super) fn of_certificate<'a>(
-    presented: &Presented<'_>,
-    expectation: &'a Expectation,
-    now: Timestamp,
-) -> Vec<Finding<'a>> {
+pub(super) fn of_certificate<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -> Vec<Finding<'a>> {
+    let (expectation, now) = (bench.expectation, bench.now);
     let mut findings = Vec::new();
-    findings.extend(validity(presented.certificate, now));
+    findings.extend(validity(presented, now));
     findings.extend(pin(presented.certificate, expectation, now));
+    findings.extend(purposes(presented));
     let mut unchecked = Vec::new();
     match is_self_signed(presented) {
         Some(true) => findings.push(Finding::new(
@@ -80,21 +75,41 @@ pub(super) fn of_no_certificate<'a>(
 }
 
 /// Rule A1.
-fn validity<'a>(certificate: &Certificate, now: Timestamp) -> Option<Finding<'a>> {
-    let (margin, source) = match certificate.validity_from {
-        Some(ValiditySource::Inventory) => (SignedDuration::ZERO, ""),
-        Some(ValiditySource::Log) | None => (LOGGED_DATE_MARGIN, " (as logged: ±14 h)"),
+fn validity<'a>(presented: &Presented<'_>, now: Timestamp) -> Option<Finding<'a>> {
+    let certificate = presented.certificate;
+    let margin = presented.margin();
+    let source = if margin.is_zero() {
+        ""
+    } else {
+        " (as logged: ±14 h)"
     };
     let is_past = |date: &Timestamp| now.duration_since(*date) > margin;
     let is_ahead = |date: &Timestamp| date.duration_since(now) > margin;
     let expected = "a certificate within its validity";
     if let Some(date) = certificate.not_after.filter(is_past) {
         let observed = format!("valid until {date}{source}");
-        return Some(Finding::new(ReasonCode::Expired, expected, observed));
+        return Some(Finding::new(ReasonCode::Expired, expected, observed).since(date));
     }
     let date = certificate.not_before.filter(is_ahead)?;
     let observed = format!("valid from {date}{source}");
     Some(Finding::new(ReasonCode::NotYetValid, expected, observed))
+}
+
+/// Rules A8 and A9: without the extension a certificate may be used for anything.
+fn purposes<'a>(presented: &Presented<'_>) -> Vec<Finding<'a>> {
+    let Some(usage) = presented.known.and_then(|known| known.extended_key_usage) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if !usage.server_auth {
+        let code = ReasonCode::EkuNoServerAuth;
+        findings.push(Finding::new(code, "serverAuth", "not among its purposes"));
+    }
+    if !usage.client_auth {
+        let code = ReasonCode::EkuNoClientAuth;
+        findings.push(Finding::new(code, "clientAuth", "not among its purposes"));
+    }
+    findings
 }
 
 /// Rule P1. The certificate of a renewal under way counts as pinned inside its window.

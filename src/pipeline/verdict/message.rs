@@ -128,6 +128,60 @@ fn what(finding: &Finding<'_>) -> String {
         ReasonCode::NoSessionSeen => {
             "No TLS session of the send connector has been seen yet.".to_owned()
         }
+        ReasonCode::EkuNoServerAuth => format!(
+            "The presented certificate is not made for servers: its extended key usage should hold {expected}, which is {observed}."
+        ),
+        ReasonCode::EkuNoClientAuth => format!(
+            "The presented certificate's extended key usage does not hold {expected}; public certification authorities leave it out since 2026."
+        ),
+        ReasonCode::RenewalNotRolledOut => format!(
+            "A renewed certificate is there, but TlsCertificateName does not find it, because issuer or subject changed: expected {expected}, presented {observed}."
+        ),
+        ReasonCode::OldCertificateStillPresented => format!(
+            "A renewed certificate is there, and TlsCertificateName finds it, but the old one is still presented: expected {expected}, presented {observed}."
+        ),
+        ReasonCode::ServersDisagree => format!(
+            "The servers of this send connector do not present the same certificate: {observed}."
+        ),
+        ReasonCode::IssuerRotated => format!(
+            "The issuer changed with the last certificate: before {expected}, now {observed}."
+        ),
+        ReasonCode::NextCertificateWillNotMatch => format!(
+            "The certificate that is ready to be used next fits no inbound connector: expected {expected}, found {observed}."
+        ),
+        ReasonCode::Expiring => format!("The presented certificate nears its end: {observed}."),
+        ReasonCode::RenewalPlanned => format!(
+            "A renewal is planned: {expected}. Presented now: {observed}."
+        ),
+        ReasonCode::PlannedRenewalOverdue => format!(
+            "A planned renewal has not taken place: expected {expected}, presented {observed}."
+        ),
+        ReasonCode::CertificateChanged => format!(
+            "Another certificate is presented: before {expected}, now {observed}."
+        ),
+        ReasonCode::TlsFailing => format!("TLS with Exchange Online fails: {observed}."),
+        ReasonCode::VersionThrottled => format!(
+            "Exchange Online throttles or blocks mail because of the server's version: {observed}."
+        ),
+        ReasonCode::Silent => format!(
+            "There has been no session with Exchange Online for too long: expected {expected}, observed {observed}."
+        ),
+        ReasonCode::LoggingOff => format!(
+            "Protocol logging of the send connector is off, so nothing can be seen of it: {observed}."
+        ),
+        ReasonCode::ExportUnreadable => format!(
+            "What is expected could not be read anew; the last good one stays in force: {observed}."
+        ),
+        ReasonCode::ExportOld => format!(
+            "An export of what is expected is old: expected {expected}, found {observed}."
+        ),
+        ReasonCode::SourceUnreadable => format!("Logs cannot be read: {observed}."),
+        ReasonCode::SourceLosingData => format!(
+            "Parts of the logs were lost before they could be read: {observed}."
+        ),
+        ReasonCode::StateRecovered => format!(
+            "The database of the state was damaged; it was set aside and rebuilt from the logs: {observed}."
+        ),
     }
 }
 
@@ -142,7 +196,8 @@ fn impact(code: ReasonCode) -> &'static str {
         ReasonCode::BareDomain
         | ReasonCode::MultiLabel
         | ReasonCode::WildcardCertificate
-        | ReasonCode::WildcardCertificateBare => NOT_PROMISED,
+        | ReasonCode::WildcardCertificateBare
+        | ReasonCode::EkuNoServerAuth => NOT_PROMISED,
         ReasonCode::SubdomainNotCovered
         | ReasonCode::IssuerChanged
         | ReasonCode::NameMismatch
@@ -189,6 +244,46 @@ fn impact(code: ReasonCode) -> &'static str {
         | ReasonCode::ThumbprintPinned
         | ReasonCode::Ip
         | ReasonCode::NoCommonName
-        | ReasonCode::NotChecked => "",
+        | ReasonCode::NotChecked
+        | ReasonCode::EkuNoClientAuth
+        | ReasonCode::IssuerRotated
+        | ReasonCode::RenewalPlanned
+        | ReasonCode::CertificateChanged => "",
+        ReasonCode::RenewalNotRolledOut
+        | ReasonCode::OldCertificateStillPresented
+        | ReasonCode::PlannedRenewalOverdue => {
+            "When the presented certificate ends, relayed mail bounces or waits in the queue."
+        }
+        ReasonCode::ServersDisagree => {
+            "A renewal has reached some of them only; the others go on with a certificate that will end."
+        }
+        ReasonCode::NextCertificateWillNotMatch => {
+            "As soon as it is presented, relayed mail bounces with 550 5.7.64 and other mail silently arrives as anonymous."
+        }
+        ReasonCode::Expiring => {
+            "Afterwards Exchange Online no longer accepts it: relayed mail bounces or waits in the queue."
+        }
+        ReasonCode::TlsFailing => {
+            "Mail to Exchange Online waits in the queue, and bounces when it has waited too long."
+        }
+        ReasonCode::VersionThrottled => {
+            "Mail is delayed, later refused, until the server is updated or retired."
+        }
+        ReasonCode::Silent => {
+            "Either nobody sends, or nothing is sent any more: when no certificate fits TlsCertificateName, mail waits in the queue with 454 4.7.5 and nothing is logged."
+        }
+        ReasonCode::LoggingOff => "Should the certificate stop fitting, nobody will be told.",
+        ReasonCode::ExportUnreadable | ReasonCode::ExportOld => {
+            "Should the connectors have changed since, verdicts may be wrong."
+        }
+        ReasonCode::SourceUnreadable => {
+            "Alerts of its connectors stay as they are, and nothing new is noticed."
+        }
+        ReasonCode::SourceLosingData => {
+            "What happened in them is not known; counters are too low by it."
+        }
+        ReasonCode::StateRecovered => {
+            "Counters begin anew with what the logs still hold; alerts that still hold are told again."
+        }
     }
 }

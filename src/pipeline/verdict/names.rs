@@ -3,22 +3,60 @@
 //! Exchange Online compares names only: the common name and the alternative names of the certificate with
 //! `TlsSenderCertificateName`. Where Microsoft does not say whether a pair fits, the result is `fragile`.
 
-use crate::pipeline::certificate::Certificate;
+use jiff::SignedDuration;
+
 use crate::pipeline::certificate::dn::{DistinguishedName, issuer_subject};
+use crate::pipeline::certificate::{Certificate, ValiditySource};
+use crate::pipeline::inventory::{Inventory, InventoryCertificate};
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::ReasonCode;
 
+/// How far a logged date may be off: Exchange writes local time and marks it as UTC, and local time is at most 14 h
+/// ahead of UTC.
+pub const LOGGED_DATE_MARGIN: SignedDuration = SignedDuration::from_hours(14);
+
 /// What a certificate offers to be compared.
 pub(super) struct Presented<'a> {
+    /// What is known of it: from the inventory if it stands there, from the log otherwise.
     pub(super) certificate: &'a Certificate,
+    /// The certificate itself, if the inventory holds it.
+    pub(super) known: Option<&'a InventoryCertificate>,
     /// Common name, if it is a DNS name, and alternative names: lower case, no trailing dot, A-labels.
     pub(super) names: Vec<String>,
 }
 
 impl<'a> Presented<'a> {
-    pub(super) fn new(certificate: &'a Certificate) -> Self {
-        let names = certificate.presented_names();
-        Self { certificate, names }
+    /// A certificate of the log. If the inventory holds it, what the inventory says counts: its dates are exact, and
+    /// it has no gaps.
+    pub(super) fn known(certificate: &'a Certificate, inventory: &'a Inventory) -> Self {
+        let known = certificate
+            .thumbprint
+            .and_then(|thumbprint| inventory.find(thumbprint));
+        match known {
+            Some(known) => Self::in_inventory(known),
+            None => Self {
+                certificate,
+                known: None,
+                names: certificate.presented_names(),
+            },
+        }
+    }
+
+    /// A certificate of the inventory, as if it were presented.
+    pub(super) fn in_inventory(known: &'a InventoryCertificate) -> Self {
+        Self {
+            certificate: &known.certificate,
+            known: Some(known),
+            names: known.certificate.presented_names(),
+        }
+    }
+
+    /// How far its dates may be off.
+    pub(super) fn margin(&self) -> SignedDuration {
+        match self.certificate.validity_from {
+            Some(ValiditySource::Inventory) => SignedDuration::ZERO,
+            Some(ValiditySource::Log) | None => LOGGED_DATE_MARGIN,
+        }
     }
 
     /// The subject, unless it was cut off or cannot be told from the issuer.

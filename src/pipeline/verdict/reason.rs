@@ -3,6 +3,8 @@
 //! A row is the only place that knows a reason's code, its weight and its alert. One reason belongs to exactly one
 //! alert, so that one cause never calls twice under two names; a reason that only informs belongs to none.
 
+use jiff::Timestamp;
+
 use crate::pipeline::verdict::Verdict;
 
 /// How urgent a reason is.
@@ -27,32 +29,58 @@ impl Severity {
     }
 }
 
-/// The alerts that reasons of a verdict raise.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum AlertName {
-    /// The presented certificate is not one by which Exchange Online recognises the organisation.
-    ConnectorCertificateMismatch,
-    /// Mail flows, but nobody promises that it goes on doing so.
-    ConnectorCertificateFragile,
-    /// STARTTLS without any client certificate.
-    ConnectorCertificateMissing,
-    /// Exchange Online said so itself.
-    ConnectorRelayDenied,
-    /// The address that Exchange Online sees is not one that it expects.
-    ConnectorEgressAddressMismatch,
+macro_rules! alerts {
+    ($($variant:ident: $headline:literal;)*) => {
+        /// The alerts that reasons raise. Their names are the `alertname` label, here and in the rules for Prometheus.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum AlertName {
+            $(#[doc = concat!("In short: ", $headline, ".")] $variant,)*
+        }
+
+        impl AlertName {
+            /// Every alert.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The `alertname` label.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($variant),)*
+                }
+            }
+
+            /// What it says in half a sentence, to stand behind the place where it holds.
+            pub fn headline(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $headline,)*
+                }
+            }
+
+            /// The alert with this name, or `None`.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.as_str() == name)
+            }
+        }
+    };
 }
 
-impl AlertName {
-    /// The `alertname` label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ConnectorCertificateMismatch => "ConnectorCertificateMismatch",
-            Self::ConnectorCertificateFragile => "ConnectorCertificateFragile",
-            Self::ConnectorCertificateMissing => "ConnectorCertificateMissing",
-            Self::ConnectorRelayDenied => "ConnectorRelayDenied",
-            Self::ConnectorEgressAddressMismatch => "ConnectorEgressAddressMismatch",
-        }
-    }
+alerts! {
+    ConnectorCertificateMismatch: "Exchange Online no longer recognises the certificate that is presented";
+    ConnectorCertificateFragile: "mail still flows, but on something that may give way";
+    ConnectorCertificateExpiring: "the presented certificate nears its end";
+    ConnectorCertificateMissing: "no client certificate is presented";
+    ConnectorRelayDenied: "Exchange Online refuses to relay";
+    ConnectorEgressAddressMismatch: "Exchange Online sees an address that the connector does not expect";
+    ConnectorTlsFailing: "TLS with Exchange Online fails";
+    ConnectorSilent: "no session with Exchange Online for too long";
+    ConnectorRenewalNotPresented: "a renewed certificate is there, but the old one is still presented";
+    ConnectorNextCertificateWillNotMatch: "the certificate that is ready to be used next will not be recognised";
+    ConnectorServersDisagree: "servers present different certificates";
+    ConnectorVersionThrottled: "Exchange Online throttles or blocks mail because of the server's version";
+    ConnectorCertificateChanged: "another certificate is presented than before";
+    ExpectationStale: "what is expected could not be read anew";
+    SourceUnreadable: "logs cannot be read";
+    SourceLosingData: "parts of the logs were lost before they could be read";
+    StateRecovered: "the state was damaged and has been rebuilt from the logs";
 }
 
 /// What it takes until a reason counts as confirmed.
@@ -62,6 +90,10 @@ pub enum Confirmation {
     Sessions,
     /// The clock alone: at once, for a certificate that is confirmed itself.
     Clock,
+    /// It has held for the roll-out window (`alerts.rollout_window`).
+    Window,
+    /// A rule of its own, which the reason's meaning tells.
+    Own,
 }
 
 impl Confirmation {
@@ -70,6 +102,8 @@ impl Confirmation {
         match self {
             Self::Sessions => "sessions",
             Self::Clock => "clock",
+            Self::Window => "window",
+            Self::Own => "own",
         }
     }
 }
@@ -84,6 +118,8 @@ pub enum Resolve {
     /// Another certificate or expectation, a `250` to a recipient outside the accepted domains, or a quiet period
     /// with traffic. A `250` alone proves nothing: recipients hosted in the tenant always get one.
     Relay,
+    /// A rule of its own, which the reason's meaning tells.
+    Own,
 }
 
 impl Resolve {
@@ -93,6 +129,7 @@ impl Resolve {
             Self::Sessions => "sessions",
             Self::Clock => "clock",
             Self::Relay => "relay",
+            Self::Own => "own",
         }
     }
 }
@@ -149,9 +186,23 @@ const FRAGILE: Option<AlertName> = Some(AlertName::ConnectorCertificateFragile);
 const MISSING: Option<AlertName> = Some(AlertName::ConnectorCertificateMissing);
 const DENIED: Option<AlertName> = Some(AlertName::ConnectorRelayDenied);
 const EGRESS: Option<AlertName> = Some(AlertName::ConnectorEgressAddressMismatch);
+const EXPIRING: Option<AlertName> = Some(AlertName::ConnectorCertificateExpiring);
+const TLS: Option<AlertName> = Some(AlertName::ConnectorTlsFailing);
+const SILENT: Option<AlertName> = Some(AlertName::ConnectorSilent);
+const RENEWAL: Option<AlertName> = Some(AlertName::ConnectorRenewalNotPresented);
+const NEXT: Option<AlertName> = Some(AlertName::ConnectorNextCertificateWillNotMatch);
+const DISAGREE: Option<AlertName> = Some(AlertName::ConnectorServersDisagree);
+const VERSION: Option<AlertName> = Some(AlertName::ConnectorVersionThrottled);
+const CHANGED: Option<AlertName> = Some(AlertName::ConnectorCertificateChanged);
+const STALE: Option<AlertName> = Some(AlertName::ExpectationStale);
+const UNREADABLE: Option<AlertName> = Some(AlertName::SourceUnreadable);
+const LOSING: Option<AlertName> = Some(AlertName::SourceLosingData);
+const RECOVERED: Option<AlertName> = Some(AlertName::StateRecovered);
 
 // N: the names of the certificate against one enabled OnPremises connector. A: what else decides about that connector
-// or the certificate. P: pins. I: addresses. L: the server's own configuration. R: the replies. U: nothing to judge by.
+// or the certificate. P: pins. I: addresses. E: expiry. L: the server's own configuration and its renewals. W: planned
+// renewals. C: changes. R: the replies. T, V, S: sessions that fail, or do not come. U: nothing to judge by. X, D: what
+// certdrift itself needs.
 reasons! {
     Exact:                       "N1",  "exact",                           Match,    Information, None,     Sessions, Sessions, "the connector value is a name of the certificate";
     WildcardValue:               "N2",  "wildcard_value",                  Match,    Information, None,     Sessions, Sessions, "value `*.d`, certificate name one label below `d`";
@@ -174,6 +225,8 @@ reasons! {
     NotCrossPremises:            "A6",  "not_cross_premises",              Match,    Warning,     FRAGILE,  Sessions, Sessions, "`CloudServicesMailEnabled` is false on the connector that fits";
     PartnerOnly:                 "A7",  "partner_only",                    Mismatch, Critical,    MISMATCH, Sessions, Sessions, "only connectors of type Partner fit";
     NoEnabledConnector:          "A7",  "no_enabled_connector",            Mismatch, Critical,    MISMATCH, Sessions, Sessions, "no expected connector is enabled and of type OnPremises";
+    EkuNoServerAuth:             "A8",  "eku_no_server_auth",              Fragile,  Warning,     FRAGILE,  Sessions, Sessions, "the certificate itself is known, and its extended key usage leaves out serverAuth";
+    EkuNoClientAuth:             "A9",  "eku_no_client_auth",              Match,    Information, None,     Sessions, Sessions, "the certificate itself is known, and its extended key usage leaves out clientAuth";
     Ambiguous:                   "A11", "ambiguous",                       Match,    Information, None,     Sessions, Sessions, "several enabled connectors fit";
     ThumbprintNotPinned:         "P1",  "thumbprint_not_pinned",           Mismatch, Critical,    MISMATCH, Sessions, Sessions, "thumbprints are pinned, the presented one is not among them";
     ThumbprintPinned:            "P1",  "thumbprint_pinned",               Match,    Information, None,     Sessions, Sessions, "the thumbprint is pinned, or planned for now";
@@ -183,13 +236,31 @@ reasons! {
     Ipv6Unsupported:             "I5",  "ipv6_unsupported",                Mismatch, Critical,    EGRESS,   Sessions, Sessions, "the address is IPv6, `SenderIPAddresses` holds IPv4 only";
     NoEgressSeen:                "I6",  "no_egress_seen",                  Unknown,  Information, None,     Sessions, Sessions, "the address decides, and no EHLO answer of Exchange Online has shown it yet";
     PresentedNotConfigured:      "L1",  "presented_not_configured",        Match,    Warning,     FRAGILE,  Sessions, Sessions, "subject or issuer differ from the send connector's `TlsCertificateName`";
+    RenewalNotRolledOut:         "L2",  "renewal_not_rolled_out",          Match,    Warning,     RENEWAL,  Window,   Clock,    "the inventory holds a newer, valid, fitting certificate with a name in common that `TlsCertificateName` does not find; critical when the presented one nears its end";
+    OldCertificateStillPresented:"L3",  "old_certificate_still_presented", Match,    Warning,     RENEWAL,  Window,   Clock,    "as before, but `TlsCertificateName` finds the newer one too; critical when the presented one nears its end";
+    ServersDisagree:             "L4",  "servers_disagree",                Match,    Warning,     DISAGREE, Own,      Own,      "servers of one connector present different certificates with a name in common for longer than the roll-out window";
     NoCommonName:                "L6",  "no_common_name",                  Match,    Information, None,     Sessions, Sessions, "the subject has no CN";
+    IssuerRotated:               "L8",  "issuer_rotated",                  Match,    Information, None,     Sessions, Sessions, "the certificate before this one had another issuer";
+    NextCertificateWillNotMatch: "L9",  "next_certificate_will_not_match", Match,    Warning,     NEXT,     Clock,    Clock,    "the newest certificate of the inventory that has a name in common fits no connector";
+    Expiring:                    "E1",  "expiring",                        Match,    Warning,     EXPIRING, Clock,    Sessions, "a third of the lifetime is left, or what `alerts.expiry` says; critical at a tenth, and at 3 days";
+    RenewalPlanned:              "W1",  "renewal_planned",                 Match,    Information, None,     Clock,    Clock,    "inside the window of a planned renewal; L1 to L4 keep quiet";
+    PlannedRenewalOverdue:       "W2",  "planned_renewal_overdue",         Match,    Warning,     RENEWAL,  Clock,    Clock,    "the window is over, and the planned certificate is not presented; critical when the presented one nears its end";
+    CertificateChanged:          "C1",  "certificate_changed",             Match,    Information, CHANGED,  Sessions, Clock,    "another certificate than before, for 24 h";
     RejectedByExchangeOnline:    "R1",  "rejected_by_exchange_online",     Mismatch, Critical,    DENIED,   Sessions, Relay,    "an attribution rejection stands, whatever the rules above say";
+    TlsFailing:                  "T1",  "tls_failing",                     Match,    Critical,    TLS,      Own,      Own,      "TLS failed in two sessions a minute apart or more, without a good one between them; until two good ones";
+    VersionThrottled:            "V1",  "version_throttled",               Match,    Warning,     VERSION,  Own,      Own,      "replies of class version in two sessions; critical when the server is blocked (5.7.230); until a quiet period with traffic";
+    Silent:                      "S1",  "silent",                          Match,    Warning,     SILENT,   Own,      Own,      "no session for `silent_after`, or for longer than the connector's own rhythm explains; until the next one";
+    LoggingOff:                  "S2",  "logging_off",                     Match,    Warning,     SILENT,   Own,      Own,      "the exported send connector says `ProtocolLoggingLevel` None, and no session has come for an hour";
     CertificateIncomplete:       "U1",  "certificate_incomplete",          Unknown,  Information, None,     Sessions, Sessions, "the log shows only part of the certificate, and the rest could change the verdict";
     NotChecked:                  "U2",  "not_checked",                     Match,    Information, None,     Sessions, Sessions, "A2 or L1 could not be checked: the issuer is unknown or a DN cannot be read";
     ValueUnreadable:             "U3",  "value_unreadable",                Unknown,  Information, None,     Sessions, Sessions, "value `<I>…<S>…` whose DN cannot be read";
     NothingExpected:             "U4",  "nothing_expected",                Unknown,  Information, None,     Sessions, Sessions, "no inbound connector with a certificate name or an address is expected, and no pin";
     NoSessionSeen:               "U5",  "no_session_seen",                 Unknown,  Information, None,     Sessions, Sessions, "no TLS session of the connector has been seen yet";
+    ExportUnreadable:            "X1",  "export_unreadable",               Match,    Warning,     STALE,    Own,      Own,      "an export or inventory file cannot be read; the last good one stays in force";
+    ExportOld:                   "X2",  "export_old",                      Match,    Warning,     STALE,    Own,      Own,      "an export was written more than 7 days ago";
+    SourceUnreadable:            "D1",  "source_unreadable",               Match,    Warning,     UNREADABLE, Own,    Own,      "a source, or one of its files, cannot be read for 5 minutes";
+    SourceLosingData:            "D2",  "source_losing_data",              Match,    Warning,     LOSING,   Own,      Own,      "rows were deleted, overwritten or damaged before they were read; for 24 h";
+    StateRecovered:              "D3",  "state_recovered",                 Match,    Warning,     RECOVERED, Own,     Own,      "the database of the state was damaged and set aside; for 24 h";
 }
 
 impl ReasonCode {
@@ -221,8 +292,10 @@ impl ReasonCode {
 pub struct Reason {
     /// Which reason.
     pub code: ReasonCode,
-    /// That of the code's row, or [`Severity::Information`] when the operator accepts it.
+    /// That of the code's row, raised when it becomes urgent, or [`Severity::Information`] when the operator accepts it.
     pub severity: Severity,
+    /// Since when, if the reason itself tells: an expired certificate has been so since its end.
+    pub since: Option<Timestamp>,
     /// What was expected; only what differs.
     pub expected: String,
     /// What was observed instead.
@@ -271,9 +344,11 @@ mod tests {
     #[test]
     fn severity_verdict_and_alert_of_a_row_agree() {
         for row in ROWS {
-            let informs = row.severity == Severity::Information;
+            // A change is told to whoever asks for information; nothing else that merely informs is told.
+            let informs = row.severity == Severity::Information && row.alert != CHANGED;
             assert_eq!(row.alert.is_none(), informs, "{}", row.code);
-            let breaks_mail = row.verdict == Verdict::Mismatch;
+            // Failing TLS keeps mail from flowing as well, but it is no verdict on the certificate.
+            let breaks_mail = row.verdict == Verdict::Mismatch || row.alert == TLS;
             let critical = row.severity == Severity::Critical;
             assert_eq!(critical, breaks_mail, "{}", row.code);
             let is_fragile = row.verdict == Verdict::Fragile;

@@ -63,6 +63,28 @@ pub(super) fn recognise<'a>(
     findings
 }
 
+/// How a certificate fares by its names alone.
+pub(super) enum ByName<'a> {
+    /// No enabled `OnPremises` connector has a certificate name: the address decides.
+    NotByName,
+    /// The rule that decides.
+    Judged(Finding<'a>),
+}
+
+/// Rules N1 to N12 alone, for a certificate that is not presented yet.
+pub(super) fn by_name<'a>(expectation: &'a Expectation, presented: &Presented<'_>) -> ByName<'a> {
+    let ours = enabled(expectation, ConnectorType::OnPremises);
+    let connectors = with_value(&ours);
+    if connectors.is_empty() {
+        return ByName::NotByName;
+    }
+    let findings = certificate(expectation, Offered::Certificate(presented), &connectors);
+    match findings.into_iter().next() {
+        Some(finding) => ByName::Judged(finding),
+        None => ByName::NotByName,
+    }
+}
+
 /// The worst verdict of some findings.
 pub(super) fn verdict(findings: &[Finding<'_>]) -> Verdict {
     let verdicts = findings.iter().map(|finding| finding.code.row().verdict);
@@ -199,7 +221,7 @@ fn certificate<'a>(
     let Some(best) = candidates.min_by(|a, b| a.rank().cmp(&b.rank())) else {
         return Vec::new();
     };
-    let mut findings = vec![by_name(&best, connectors, presented)];
+    let mut findings = vec![decided(&best, connectors, presented)];
     if best.comparison.code.row().verdict <= Verdict::Fragile {
         findings.extend(domain(&best, accepted));
         findings.extend(not_cross_premises(&best));
@@ -208,7 +230,7 @@ fn certificate<'a>(
     findings
 }
 
-fn by_name<'a>(
+fn decided<'a>(
     best: &Candidate<'a>,
     connectors: &[(&'a InboundConnector, &'a str)],
     presented: &Presented<'_>,

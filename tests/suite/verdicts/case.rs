@@ -6,12 +6,16 @@ use std::sync::Arc;
 use certdrift::pipeline::certificate::{Certificate, Gaps, Thumbprint, ValiditySource};
 use certdrift::pipeline::expectation::{
     ConnectorPattern, ConnectorType, Expectation, InboundConnector, Ipv4Range, PlannedRenewal,
+    Settings, Threshold,
 };
+use certdrift::pipeline::inventory::{ExtendedKeyUsage, Inventory, InventoryCertificate};
 use certdrift::pipeline::session::Presentation;
-use certdrift::pipeline::verdict::{Evidence, Judgement, judge};
-use jiff::Timestamp;
+use certdrift::pipeline::verdict::{Before, Bench, Evidence, Judgement, judge};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+/// The server of every case.
+pub(super) const SERVER: &str = "EX01";
 /// The send connector of every case.
 pub(super) const CONNECTOR: &str = "Outbound to Office 365";
 
@@ -41,6 +45,12 @@ pub(super) struct Case {
     pub(super) gaps: Vec<Gap>,
     pub(super) egress: Option<IpAddr>,
     pub(super) rejected: Option<String>,
+    /// Certificates that are known apart from the log.
+    pub(super) inventory: Vec<Known>,
+    /// What was presented before.
+    pub(super) before: Option<Past>,
+    /// Limits of `alerts.expiry`, warning and critical: `33%` or `21d`.
+    pub(super) expiry: Option<[String; 2]>,
     pub(super) verdict: String,
     pub(super) reasons: Vec<String>,
     pub(super) severities: Option<Vec<String>>,
@@ -101,6 +111,71 @@ pub(super) enum Dates {
     Inventory,
 }
 
+/// A certificate of the inventory.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Known {
+    thumbprint: Option<String>,
+    names: Vec<String>,
+    subject: Option<String>,
+    issuer: Option<String>,
+    not_before: String,
+    not_after: String,
+    /// `none`, `server`, `client` or `both`; without it there is no extension.
+    eku: Option<String>,
+    server: Option<String>,
+}
+
+impl Known {
+    fn read(&self) -> InventoryCertificate {
+        let or = |text: &Option<String>, default: &str| text.clone().unwrap_or(default.to_owned());
+        let certificate = Certificate {
+            thumbprint: Some(thumbprint(&or(&self.thumbprint, "bb"))),
+            subject: or(&self.subject, "CN=Contoso Mail"),
+            issuer: Some(or(&self.issuer, "CN=Contoso CA")),
+            serial: Some("02".to_owned()),
+            names: self.names.clone(),
+            not_before: Some(time(&self.not_before)),
+            not_after: Some(time(&self.not_after)),
+            validity_from: Some(ValiditySource::Inventory),
+            gaps: Gaps::default(),
+        };
+        InventoryCertificate {
+            certificate: Arc::new(certificate),
+            sha256: [0; 32],
+            extended_key_usage: self.eku.as_deref().map(|usage| ExtendedKeyUsage {
+                server_auth: matches!(usage, "server" | "both"),
+                client_auth: matches!(usage, "client" | "both"),
+            }),
+            key_algorithm: String::new(),
+            signature_algorithm: String::new(),
+            server: self.server.as_deref().map(Arc::from),
+            origin: Arc::from("inventory"),
+        }
+    }
+}
+
+/// The certificate before.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Past {
+    thumbprint: String,
+    #[serde(default)]
+    issuer: Option<String>,
+    until: String,
+}
+
+impl Past {
+    fn certificate(&self) -> Certificate {
+        let case = Case {
+            thumbprint: Some(self.thumbprint.clone()),
+            issuer: self.issuer.clone(),
+            ..Case::default()
+        };
+        case.certificate()
+    }
+}
+
 /// What the log does not show of the certificate.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
@@ -115,13 +190,45 @@ impl Case {
     /// The judgement on 2026-06-01 at noon.
     pub(super) fn judge(&self) -> Judgement {
         let presentation = self.presentation();
+        let before = self
+            .before
+            .as_ref()
+            .map(|it| (it.certificate(), time(&it.until)));
         let evidence = Evidence {
             presentation: presentation.as_ref(),
+            before: before.as_ref().map(|(certificate, until)| Before {
+                certificate,
+                until: *until,
+            }),
             egress: self.egress,
             rejected: self.rejected.as_deref(),
         };
-        let now = time("2026-06-01T12:00:00Z");
-        judge(CONNECTOR, &evidence, &self.expectation(), now)
+        let bench = Bench {
+            server: SERVER,
+            connector: CONNECTOR,
+            expectation: &self.expectation(),
+            inventory: &Inventory::new(self.inventory.iter().map(Known::read).collect()),
+            settings: &self.settings(),
+            now: time("2026-06-01T12:00:00Z"),
+        };
+        judge(&evidence, &bench)
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::default();
+        let threshold = |text: &String| match text.split_at(text.len() - 1) {
+            (percent, "%") => Threshold::Share {
+                percent: percent.parse().unwrap(),
+            },
+            (days, _) => Threshold::Left(SignedDuration::from_hours(
+                24 * days.parse::<i64>().unwrap(),
+            )),
+        };
+        if let Some([warning, critical]) = &self.expiry {
+            settings.expiry.warning = threshold(warning);
+            settings.expiry.critical = threshold(critical);
+        }
+        settings
     }
 
     fn presentation(&self) -> Option<Presentation> {
@@ -173,6 +280,7 @@ impl Case {
             accept: self.accept.clone(),
             planned: self.planned.iter().map(planned_renewal).collect(),
             silent_after: None,
+            protocol_logging: None,
         }
     }
 }

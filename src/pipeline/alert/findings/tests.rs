@@ -4,17 +4,26 @@ use std::sync::Arc;
 
 use super::*;
 use crate::pipeline::certificate::Block;
+use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::certificate::ValiditySource;
 use crate::pipeline::certificate::row;
 use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
+use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::expectation::Ipv4Range;
+use crate::pipeline::expectation::Settings;
+use crate::pipeline::inventory::Inventory;
+use crate::pipeline::inventory::InventoryCertificate;
 
 const MISMATCH: &str = "ConnectorCertificateMismatch";
 const MISSING: &str = "ConnectorCertificateMissing";
 const DENIED: &str = "ConnectorRelayDenied";
+const CHANGED: &str = "ConnectorCertificateChanged";
 const EGRESS: &str = "ConnectorEgressAddressMismatch";
 const HOUR: i64 = 3600;
+/// These go along with most stories and have stories of their own.
+const BESIDES: [&str; 2] = [CHANGED, "ConnectorCertificateExpiring"];
 
 fn certificate(name: &str, digit: char, not_after: &str) -> Presentation {
     let thumbprint: String = std::iter::repeat_n(digit, 40).collect();
@@ -67,6 +76,7 @@ fn expectation(by_address: bool) -> Expectation {
         accept: Vec::new(),
         planned: Vec::new(),
         silent_after: None,
+        protocol_logging: None,
     }
 }
 
@@ -82,8 +92,11 @@ fn play(by_address: bool, story: &[Line]) {
         let (now, row) = when.split_once('@').unwrap_or((when, when));
         let (now, time) = (at(now.parse().unwrap()), at(row.parse().unwrap()));
         let bench = Bench {
+            server: "EX01",
             connector: "Outbound",
             expectation: &expectation,
+            inventory: &Inventory::default(),
+            settings: &Settings::default(),
             now,
         };
         if let Some(shown) = presentation(what) {
@@ -100,7 +113,11 @@ fn play(by_address: bool, story: &[Line]) {
         }
         findings.reconsider(bench);
         let confirmed = findings.confirmed();
-        let mut alerts: Vec<_> = confirmed.iter().map(|found| found.alert.as_str()).collect();
+        let mut alerts: Vec<_> = confirmed
+            .iter()
+            .map(|found| found.alert.as_str())
+            .filter(|alert| !BESIDES.contains(alert))
+            .collect();
         alerts.dedup();
         assert_eq!(alerts, *expected, "line {number}: {line}, of {story:#?}");
     }
@@ -352,4 +369,121 @@ fn a_row_from_the_future_does_not_hide_what_comes_after_it() {
     story.extend([("21603 good", &[DENIED] as &[_]); 9]);
     story.push(("21603 good", &[]));
     play(false, &story);
+}
+
+/// A bench of its own, to be changed by a story.
+struct Stage {
+    expectation: Expectation,
+    inventory: Inventory,
+    findings: Findings,
+}
+
+impl Stage {
+    fn new(inventory: Inventory) -> Self {
+        Self {
+            expectation: expectation(false),
+            inventory,
+            findings: Findings::default(),
+        }
+    }
+
+    /// A session, or nothing, and the alerts with their beginnings, in seconds of the story.
+    fn at(&mut self, second: i64, what: &str) -> Vec<(&'static str, i64)> {
+        let bench = Bench {
+            server: "EX01",
+            connector: "Outbound",
+            expectation: &self.expectation,
+            inventory: &self.inventory,
+            settings: &Settings::default(),
+            now: at(second),
+        };
+        if let Some(shown) = presentation(what) {
+            self.findings.session(&shown, at(second), bench);
+        }
+        self.findings.reconsider(bench);
+        let began = |found: &Confirmed| found.since.duration_since(at(0)).as_secs();
+        let confirmed = self.findings.confirmed();
+        confirmed
+            .iter()
+            .map(|found| (found.alert.as_str(), began(found)))
+            .collect()
+    }
+}
+
+fn in_inventory(digit: u8, not_before: i64) -> InventoryCertificate {
+    let Presentation::Certificate(logged) = certificate("mail.contoso.com", 'B', "x") else {
+        unreachable!()
+    };
+    let renewed = Certificate {
+        thumbprint: Some(Thumbprint([digit; 20])),
+        not_before: Some(at(not_before)),
+        not_after: Some(at(not_before + 200 * 24 * HOUR)),
+        validity_from: Some(ValiditySource::Inventory),
+        ..(*logged).clone()
+    };
+    InventoryCertificate {
+        certificate: Arc::new(renewed),
+        sha256: [0; 32],
+        extended_key_usage: None,
+        key_algorithm: String::new(),
+        signature_algorithm: String::new(),
+        server: None,
+        origin: Arc::from("renewed.cer"),
+    }
+}
+
+#[test]
+fn a_change_is_news_for_a_day() {
+    let mut stage = Stage::new(Inventory::default());
+    assert_eq!(stage.at(0, "good"), []);
+    assert_eq!(stage.at(10, "renewed"), [], "one session is a hint");
+    assert_eq!(stage.at(11, "renewed"), [(CHANGED, 10)]);
+    assert_eq!(stage.at(9 + 24 * HOUR, ""), [(CHANGED, 10)]);
+    assert_eq!(stage.at(10 + 24 * HOUR, ""), []);
+    assert_eq!(
+        stage.at(11 + 24 * HOUR, "cut"),
+        [],
+        "not known to be another"
+    );
+    assert_eq!(stage.at(12 + 24 * HOUR, "nothing"), []);
+    assert_eq!(stage.at(13 + 24 * HOUR, "renewed"), []);
+}
+
+#[test]
+fn a_rollout_may_take_its_window() {
+    const RENEWAL: &str = "ConnectorRenewalNotPresented";
+    let renewed = || Inventory::new(vec![in_inventory(0xEE, -HOUR)]);
+    let mut stage = Stage::new(Inventory::default());
+    for second in 0..3 {
+        assert_eq!(stage.at(second, "good"), []);
+    }
+    stage.inventory = renewed();
+    assert_eq!(stage.at(10, ""), []);
+    for second in [11, 12, 13, 4 * HOUR + 9] {
+        assert_eq!(stage.at(second, "good"), [], "sessions do not hurry it");
+    }
+    assert_eq!(stage.at(4 * HOUR + 10, ""), [(RENEWAL, 10)]);
+    stage.inventory = Inventory::default();
+    assert_eq!(stage.at(4 * HOUR + 11, ""), [], "it was taken away again");
+    stage.inventory = renewed();
+    assert_eq!(stage.at(4 * HOUR + 12, ""), [], "a new window");
+}
+
+#[test]
+fn what_the_clock_brings_begins_when_it_was_so() {
+    const EXPIRING: &str = "ConnectorCertificateExpiring";
+    let mut stage = Stage::new(Inventory::default());
+    // `soon` lives until 2025-12-31T10:00:30Z, the story begins at 2026-01-01: within 14 h of a logged date.
+    let told = stage.at(0, "soon");
+    assert_eq!(told, [], "one session is a hint");
+    let told = stage.at(1, "soon");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].0, EXPIRING);
+    assert!(
+        told[0].1 < -3 * 24 * HOUR,
+        "it was so before: {}",
+        told[0].1
+    );
+    let ended = -(13 * HOUR + 59 * 60 + 30);
+    assert_eq!(stage.at(31, ""), [(MISMATCH, ended)]);
 }

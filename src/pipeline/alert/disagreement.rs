@@ -1,0 +1,211 @@
+//! Rule L4: servers that present different certificates on one connector.
+//!
+//! A renewal reaches one server after the other, so they may disagree for a while. Servers that each have a certificate
+//! of their own, with names of their own, do not disagree: only certificates with a name in common do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::alert::troubles::named;
+use crate::pipeline::certificate::Certificate;
+use crate::pipeline::verdict;
+use crate::pipeline::verdict::powershell_quote;
+use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::verdict::reason::ReasonCode;
+
+/// A server that has not been heard of for so long has no say.
+pub const HEARD_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Agreement must last so long to count: a server with two certificates presents now one, now the other.
+pub const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// So many servers are named.
+const MAX_NAMED: usize = 10;
+
+/// What one server presents on the connector.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    /// Name of the server.
+    pub server: Arc<str>,
+    /// Its certificate.
+    pub certificate: Arc<Certificate>,
+    /// When the server first presented it.
+    pub since: Timestamp,
+    /// When the server last presented it.
+    pub last: Timestamp,
+}
+
+/// Which connectors' servers disagree.
+#[derive(Debug, Default)]
+pub struct Disagreements {
+    known: BTreeMap<Arc<str>, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    told: Confirmed,
+    agreed_since: Option<Timestamp>,
+}
+
+impl Disagreements {
+    /// What holds of one connector now. `window`: for so long a renewal may take to reach every server.
+    pub fn consider(
+        &mut self,
+        connector: &Arc<str>,
+        votes: &[Vote],
+        window: SignedDuration,
+        now: Timestamp,
+    ) -> Option<Confirmed> {
+        let since = disagree_since(votes, now);
+        match (since, self.known.get_mut(connector)) {
+            (Some(since), known) if known.is_some() || now.duration_since(since) >= window => {
+                let began = known.map_or(since, |known| known.told.since);
+                let told = named(disagreement(connector, votes, now), began)?;
+                let known = Known {
+                    told: told.clone(),
+                    agreed_since: None,
+                };
+                self.known.insert(Arc::clone(connector), known);
+                Some(told)
+            }
+            (None, Some(known)) => {
+                let agreed = *known.agreed_since.get_or_insert(now);
+                if now.duration_since(agreed) < SETTLED_AFTER {
+                    return Some(known.told.clone());
+                }
+                self.known.remove(connector);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Forgets connectors that are no longer judged.
+    pub fn retain(&mut self, is_judged: impl Fn(&str) -> bool) {
+        self.known.retain(|connector, _| is_judged(connector));
+    }
+}
+
+/// Since when two servers present different certificates with a name in common.
+fn disagree_since(votes: &[Vote], now: Timestamp) -> Option<Timestamp> {
+    let heard: Vec<(&Vote, Vec<String>)> = votes
+        .iter()
+        .filter(|vote| now.duration_since(vote.last) <= HEARD_WITHIN)
+        .map(|vote| (vote, vote.certificate.presented_names()))
+        .collect();
+    let mut since: Option<Timestamp> = None;
+    for (index, (one, names)) in heard.iter().enumerate() {
+        for (other, other_names) in &heard[index + 1..] {
+            let differ = one.certificate.thumbprint != other.certificate.thumbprint;
+            if differ && names.iter().any(|name| other_names.contains(name)) {
+                // They disagree since the later one of the two changed.
+                let began = one.since.max(other.since);
+                since = Some(since.map_or(began, |earliest| earliest.min(began)));
+            }
+        }
+    }
+    since
+}
+
+fn disagreement(connector: &str, votes: &[Vote], now: Timestamp) -> Reason {
+    let heard = votes
+        .iter()
+        .filter(|vote| now.duration_since(vote.last) <= HEARD_WITHIN);
+    let mut named: Vec<String> = heard
+        .map(|vote| {
+            let thumbprint = vote.certificate.thumbprint.map(|it| it.to_string());
+            let thumbprint = thumbprint.unwrap_or_default();
+            match vote.certificate.not_after {
+                Some(end) => format!("{} {thumbprint} (until {end})", vote.server),
+                None => format!("{} {thumbprint}", vote.server),
+            }
+        })
+        .collect();
+    let more = named.len().saturating_sub(MAX_NAMED);
+    named.truncate(MAX_NAMED);
+    let mut observed = named.join(", ");
+    if more > 0 {
+        let _ = write!(observed, " and {more} more");
+    }
+    let connector = powershell_quote(connector);
+    let action = [
+        format!(
+            "Get-SendConnector {connector} | Select-Object -ExpandProperty SourceTransportServers | ForEach-Object {{ Get-ExchangeCertificate -Server $_.Name | Sort-Object NotAfter | Format-Table Thumbprint,NotAfter,Services,Subject }}"
+        ),
+        "# Import the renewed certificate where it is missing, then: Enable-ExchangeCertificate -Server … -Thumbprint … -Services SMTP, and Restart-Service MSExchangeTransport there.".to_owned(),
+    ];
+    verdict::state(
+        ReasonCode::ServersDisagree,
+        "one certificate on all servers of the connector",
+        observed,
+        action.join("\n"),
+    )
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::pipeline::certificate::row;
+
+    const WINDOW: SignedDuration = SignedDuration::from_hours(4);
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour)
+    }
+
+    fn vote(server: &str, name: &str, digit: char, since: i64, last: i64) -> Vote {
+        let thumbprint: String = std::iter::repeat_n(digit, 40).collect();
+        let text = format!(
+            " CN={name} CN=Issuing CA, O=Example 0A1B {thumbprint} 2025-12-20T00:00:00.000Z 2036-06-20T00:00:00.000Z {name}"
+        );
+        Vote {
+            server: Arc::from(server),
+            certificate: Arc::new(row::parse_row(text.as_bytes())),
+            since: at(since),
+            last: at(last),
+        }
+    }
+
+    #[test]
+    fn a_renewal_that_reaches_one_server_only_is_told_after_the_window() {
+        let connector: Arc<str> = Arc::from("Outbound");
+        let mut known = Disagreements::default();
+        let old = |last| vote("EX02", "mail.contoso.com", 'A', 0, last);
+        let new = |last| vote("EX01", "mail.contoso.com", 'B', 100, last);
+        let mut told = |votes: &[Vote], now| known.consider(&connector, votes, WINDOW, at(now));
+        assert!(told(&[new(101), old(101)], 103).is_none(), "a rollout");
+        let alert = told(&[new(103), old(103)], 104).unwrap();
+        assert_eq!(alert.since, at(100));
+        for part in ["EX01", "EX02", &"A".repeat(40), &"B".repeat(40)] {
+            assert!(alert.reason.observed.contains(part), "{part}");
+        }
+        // EX02 presents now the new one, now the old one.
+        let agreed = [new(105), vote("EX02", "mail.contoso.com", 'B', 105, 105)];
+        assert!(told(&agreed, 105).is_some());
+        assert_eq!(told(&[new(105), old(105)], 106).unwrap().since, at(100));
+        assert!(told(&agreed, 107).is_some());
+        assert!(told(&agreed, 108).is_none(), "they agree for an hour");
+    }
+
+    #[test]
+    fn servers_with_names_of_their_own_and_servers_long_gone_do_not_disagree() {
+        let connector: Arc<str> = Arc::from("Outbound");
+        let mail = vote("EX01", "mail.contoso.com", 'A', 0, 1000);
+        for other in [
+            vote("EX02", "edge.contoso.com", 'B', 0, 1000),
+            vote("EX02", "mail.contoso.com", 'A', 0, 1000),
+            vote("EX02", "mail.contoso.com", 'B', 0, 1000 - 7 * 24 - 1),
+        ] {
+            let mut known = Disagreements::default();
+            let votes = [mail.clone(), other];
+            let told = known.consider(&connector, &votes, WINDOW, at(1000));
+            assert!(told.is_none(), "{votes:?}");
+        }
+    }
+}

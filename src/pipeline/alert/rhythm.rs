@@ -1,0 +1,340 @@
+//! When sessions usually come, and whether they have stayed away for too long.
+//!
+//! If nothing on the server matches `TlsCertificateName`, Exchange logs nothing at all: silence is a symptom. How much
+//! silence is too much depends on the connector, so it is learned from four weeks of its own history, hour by hour:
+//!
+//! - **A busy connector** is silent when by its own rhythm at least [`USUAL_SESSIONS`] sessions should have come by now.
+//!   What is usual in an hour is the lower quartile of the same hour of day on days of the same kind (Monday to
+//!   Friday, Saturday, Sunday; UTC). So nights and weekends expect what nights and weekends brought, and one holiday
+//!   does not spoil the picture. An hour that was never seen expects nothing.
+//! - **A quiet connector**, whose hours are mostly empty, is silent when its pause is three times as long as the
+//!   longest one before, and at least a day. This needs more than a week of history, so that a weekend is in it.
+//!
+//! Neither speaks before a day of history, nor before an hour of silence, nor of a connector whose sessions all came in
+//! a few hours. `silent_after` in the configuration replaces
+//! both.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+
+/// Hours of history: four weeks.
+pub const HISTORY_HOURS: u16 = 28 * 24;
+
+/// A busy connector is silent when so many sessions should have come.
+pub const USUAL_SESSIONS: u32 = 10;
+
+/// No silence is told before so much history.
+pub const LEAST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
+
+/// No learned silence is shorter.
+pub const LEAST_SILENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Sessions in so few hours are no rhythm.
+const LEAST_ACTIVE_HOURS: usize = 6;
+/// The pauses of a connector are known when a whole week and a day have been seen.
+const PAUSES_KNOWN: SignedDuration = SignedDuration::from_hours(8 * 24);
+/// No silence of a quiet connector is shorter.
+const LEAST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+/// So many times the longest pause is too long.
+const PAUSE_FACTOR: i32 = 3;
+
+const HOUR_MILLIS: i64 = 3_600_000;
+
+/// When the sessions of one connector of one server came.
+#[derive(Clone, Debug, Default)]
+pub struct Rhythm {
+    /// Sessions in each hour, the first of them [`Self::first_hour`]; at most [`HISTORY_HOURS`].
+    hours: Vec<u16>,
+    /// Hours since 1970.
+    first_hour: i64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+}
+
+/// Why the silence is too long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Silence {
+    /// Longer than the configuration allows.
+    Configured(SignedDuration),
+    /// So many sessions should have come by now.
+    Usual(u32),
+    /// The longest pause before was so long.
+    Pause(SignedDuration),
+}
+
+impl Rhythm {
+    /// A session came. A row dated in the future counts as now.
+    pub fn session(&mut self, time: Timestamp, now: Timestamp) {
+        let time = time.min(now);
+        self.last = self.last.max(Some(time));
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        let hour = hour_of(time);
+        if self.hours.is_empty() {
+            self.first_hour = hour;
+        }
+        if hour < self.first_hour {
+            self.reach_back(hour);
+        }
+        let Ok(index) = usize::try_from(hour - self.first_hour) else {
+            return;
+        };
+        if index >= self.hours.len() {
+            self.reach_forward(index);
+        }
+        let index = usize::try_from(hour - self.first_hour).unwrap_or_default();
+        if let Some(count) = self.hours.get_mut(index) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// When the last session came.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.last
+    }
+
+    /// Whether the silence since the last session is too long, and why.
+    pub fn silence(&self, silent_after: Option<SignedDuration>, now: Timestamp) -> Option<Silence> {
+        let last = self.last?;
+        let silent = now.duration_since(last);
+        if let Some(limit) = silent_after {
+            return (silent >= limit).then_some(Silence::Configured(limit));
+        }
+        let history = last.duration_since(self.first?);
+        if silent < LEAST_SILENCE || now.duration_since(self.first?) < LEAST_HISTORY {
+            return None;
+        }
+        let active = self.hours.iter().filter(|&&count| count > 0).count();
+        let usual = self.usual_between(hour_of(last) + 1, hour_of(now));
+        if active >= LEAST_ACTIVE_HOURS && usual >= USUAL_SESSIONS {
+            return Some(Silence::Usual(usual));
+        }
+        let pause = self.longest_pause();
+        let too_long = (pause * PAUSE_FACTOR).max(LEAST_PAUSE);
+        (history >= PAUSES_KNOWN && silent >= too_long).then_some(Silence::Pause(pause))
+    }
+
+    fn reach_back(&mut self, hour: i64) {
+        let missing = usize::try_from(self.first_hour - hour).unwrap_or(usize::MAX);
+        if missing.saturating_add(self.hours.len()) > usize::from(HISTORY_HOURS) {
+            return;
+        }
+        self.hours.splice(0..0, std::iter::repeat_n(0, missing));
+        self.first_hour = hour;
+    }
+
+    fn reach_forward(&mut self, index: usize) {
+        let surplus = (index + 1).saturating_sub(usize::from(HISTORY_HOURS));
+        self.hours.drain(..surplus.min(self.hours.len()));
+        self.first_hour += i64::try_from(surplus).unwrap_or_default();
+        self.hours.resize(index + 1 - surplus, 0);
+    }
+
+    /// How many sessions are usual in these hours, `until` left out.
+    fn usual_between(&self, from: i64, until: i64) -> u32 {
+        // After four weeks of silence more hours say nothing new.
+        let until = until.min(from.saturating_add(i64::from(HISTORY_HOURS)));
+        let mut usual: u32 = 0;
+        for hour in from..until {
+            usual = usual.saturating_add(u32::from(self.usual(hour)));
+        }
+        usual
+    }
+
+    /// The lower quartile of comparable hours; 0 when there is none.
+    fn usual(&self, hour: i64) -> u16 {
+        let wanted = kind_of(hour);
+        let known = self.first_hour..;
+        let mut comparable: Vec<u16> = known
+            .zip(&self.hours)
+            .filter(|(known, _)| (hour - known) % 24 == 0 && kind_of(*known) == wanted)
+            .map(|(_, count)| *count)
+            .collect();
+        comparable.sort_unstable();
+        comparable
+            .get(comparable.len() / 4)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn longest_pause(&self) -> SignedDuration {
+        let runs = self.hours.split(|&count| count > 0).map(<[u16]>::len);
+        let longest = runs.max().unwrap_or_default();
+        SignedDuration::from_hours(i64::try_from(longest).unwrap_or_default() + 1)
+    }
+}
+
+/// Days that are alike.
+#[derive(Eq, PartialEq)]
+enum DayKind {
+    Workday,
+    Saturday,
+    Sunday,
+}
+
+fn kind_of(hour: i64) -> DayKind {
+    let time = Timestamp::from_millisecond(hour.saturating_mul(HOUR_MILLIS)).unwrap_or_default();
+    match TimeZone::UTC.to_datetime(time).weekday() {
+        Weekday::Saturday => DayKind::Saturday,
+        Weekday::Sunday => DayKind::Sunday,
+        _ => DayKind::Workday,
+    }
+}
+
+fn hour_of(time: Timestamp) -> i64 {
+    time.as_millisecond().div_euclid(HOUR_MILLIS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Monday, 00:00 UTC.
+    const MONDAY: &str = "2026-06-01T00:00:00Z";
+
+    fn at(hours: i64) -> Timestamp {
+        let monday: Timestamp = MONDAY.parse().unwrap_or_default();
+        monday
+            .checked_add(SignedDuration::from_hours(hours))
+            .unwrap_or_default()
+    }
+
+    /// Plays hours from Monday on, with so many sessions in each.
+    fn played(hours: i64, sessions: impl Fn(i64) -> u16) -> Rhythm {
+        let mut rhythm = Rhythm::default();
+        for hour in 0..hours {
+            for _ in 0..sessions(hour) {
+                rhythm.session(at(hour), at(hour));
+            }
+        }
+        rhythm
+    }
+
+    /// An office: 20 sessions an hour from 7 to 18 o'clock, none at night and at the weekend.
+    fn office(hour: i64) -> u16 {
+        let weekend = hour / 24 % 7 >= 5;
+        let open = (7..18).contains(&(hour % 24));
+        if open && !weekend { 20 } else { 0 }
+    }
+
+    /// The first hour of silence at which it is told, looking every hour.
+    fn told_after(rhythm: &Rhythm, from: i64, limit: i64) -> Option<i64> {
+        (from..from + limit).find(|&hour| rhythm.silence(None, at(hour)).is_some())
+    }
+
+    #[test]
+    fn nights_and_weekends_are_no_silence() {
+        // Up to Tuesday of the third week, 17:00 being the last busy hour of each day.
+        for week in 0..3 {
+            for day in 0..5 {
+                let evening = (week * 7 + day) * 24 + 18;
+                let rhythm = played(evening, office);
+                let next_morning = if day == 4 { 61 } else { 13 };
+                for hour in evening..evening + next_morning {
+                    let silence = rhythm.silence(None, at(hour));
+                    assert_eq!(silence, None, "week {week}, day {day}, hour {hour}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_busy_connector_that_stops_is_told_soon() {
+        // Tuesday of the second week, silent from noon on: the hour that has begun does not count, the next one does.
+        let noon = 8 * 24 + 12;
+        let rhythm = played(noon, office);
+        let silence = rhythm.silence(None, at(noon + 1));
+        assert_eq!(silence, Some(Silence::Usual(20)));
+        assert_eq!(rhythm.silence(None, at(noon)), None);
+        // Silent from the evening on: told in the morning, when the first usual hour is over.
+        let evening = 8 * 24 + 18;
+        let rhythm = played(evening, office);
+        assert_eq!(told_after(&rhythm, evening, 100), Some(9 * 24 + 8));
+    }
+
+    #[test]
+    fn a_holiday_does_not_spoil_the_picture() {
+        let holiday = 16;
+        let noon = 22 * 24 + 12;
+        let rhythm = played(noon, |hour| {
+            if hour / 24 == holiday {
+                0
+            } else {
+                office(hour)
+            }
+        });
+        assert_eq!(told_after(&rhythm, noon, 10), Some(noon + 1));
+    }
+
+    #[test]
+    fn nothing_is_told_before_a_day_of_history() {
+        let rhythm = played(20, |_| 100);
+        for hour in 20..24 {
+            assert_eq!(rhythm.silence(None, at(hour)), None, "{hour}");
+        }
+        assert!(rhythm.silence(None, at(25)).is_some(), "the next day");
+    }
+
+    #[test]
+    fn a_burst_is_no_rhythm() {
+        let burst = |hours: i64| played(40, move |hour| if hour < hours { 100 } else { 0 });
+        assert_eq!(told_after(&burst(5), 40, 500), None);
+        assert!(told_after(&burst(6), 40, 500).is_some());
+    }
+
+    #[test]
+    fn a_quiet_connector_is_told_after_three_times_its_longest_pause() {
+        // One session every 10 hours.
+        let rarely = |hour| u16::from(hour % 10 == 0);
+        let rhythm = played(7 * 24, rarely);
+        let last = 160;
+        assert_eq!(told_after(&rhythm, 168, 100), None, "a week is not enough");
+        let rhythm = played(15 * 24, rarely);
+        let last_of_two_weeks = 350;
+        assert_eq!(told_after(&rhythm, 360, 500), Some(last_of_two_weeks + 30));
+        assert_ne!(last, last_of_two_weeks);
+        // One session every 2 hours: three pauses are 6 hours, but nobody is called before a day.
+        let rhythm = played(15 * 24, |hour| u16::from(hour % 2 == 0));
+        assert!(told_after(&rhythm, 360, 500).is_some_and(|hour| hour >= 358 + 10));
+    }
+
+    #[test]
+    fn what_is_configured_replaces_what_is_learned() {
+        let rhythm = played(1, |_| 1);
+        let limit = SignedDuration::from_hours(2);
+        assert_eq!(rhythm.silence(Some(limit), at(1)), None);
+        let told = Some(Silence::Configured(limit));
+        assert_eq!(rhythm.silence(Some(limit), at(2)), told);
+        let busy = played(10 * 24, |_| 100);
+        let long = SignedDuration::from_hours(100);
+        assert_eq!(busy.silence(Some(long), at(10 * 24 + 50)), None);
+        assert_eq!(Rhythm::default().silence(Some(limit), at(50)), None);
+    }
+
+    #[test]
+    fn history_is_bounded_and_rows_may_come_late_or_from_the_future() {
+        let mut rhythm = played(40 * 24, |_| 1);
+        assert_eq!(rhythm.hours.len(), usize::from(HISTORY_HOURS));
+        assert_eq!(
+            rhythm.first_hour,
+            hour_of(at(40 * 24)) - i64::from(HISTORY_HOURS)
+        );
+        rhythm.session(at(0), at(40 * 24));
+        assert_eq!(
+            rhythm.hours.len(),
+            usize::from(HISTORY_HOURS),
+            "too late to count"
+        );
+        rhythm.session(at(400 * 24), at(40 * 24));
+        assert_eq!(rhythm.last(), Some(at(40 * 24)));
+        assert_eq!(rhythm.hours.len(), usize::from(HISTORY_HOURS));
+        let mut rhythm = Rhythm::default();
+        rhythm.session(at(10), at(20));
+        rhythm.session(at(5), at(20));
+        rhythm.session(at(7), at(20));
+        assert_eq!(rhythm.hours, [1, 0, 1, 0, 0, 1]);
+        rhythm.session(at(100_000), at(200_000));
+        assert_eq!(rhythm.hours.iter().sum::<u16>(), 1);
+    }
+}

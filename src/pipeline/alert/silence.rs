@@ -1,0 +1,91 @@
+//! A connector of which nothing is heard any more, put into words.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::alert::rhythm::LEAST_SILENCE;
+use crate::pipeline::alert::rhythm::Rhythm;
+use crate::pipeline::alert::rhythm::Silence;
+use crate::pipeline::alert::troubles::named;
+use crate::pipeline::expectation::Expectation;
+use crate::pipeline::verdict;
+use crate::pipeline::verdict::powershell_quote;
+use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::verdict::reason::ReasonCode;
+
+/// What else is known when a connector is silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Name of the send connector.
+    pub connector: &'a str,
+    /// What is expected of it.
+    pub expectation: &'a Expectation,
+    /// Time of the newest row of any connector in the logs that told of this one.
+    pub last_row: Option<Timestamp>,
+    /// The present. The logs must have been read up to now.
+    pub now: Timestamp,
+}
+
+/// Whether the connector has been silent for too long, or cannot be heard.
+pub fn silence(rhythm: &Rhythm, surroundings: &Surroundings<'_>) -> Option<Confirmed> {
+    let Surroundings {
+        expectation, now, ..
+    } = *surroundings;
+    let last = rhythm.last()?;
+    let is_off = expectation.protocol_logging == Some(false);
+    if is_off && now.duration_since(last) >= LEAST_SILENCE {
+        return named(logging_off(last, surroundings), last);
+    }
+    let configured = expectation
+        .silent_after
+        .and_then(|duration| SignedDuration::try_from(duration).ok());
+    let silence = rhythm.silence(configured, now)?;
+    named(silent(silence, last, surroundings), last)
+}
+
+fn silent(silence: Silence, last: Timestamp, surroundings: &Surroundings<'_>) -> Reason {
+    let expected = match silence {
+        Silence::Configured(limit) => format!("a session at least every {}", in_words(limit)),
+        Silence::Usual(sessions) => {
+            format!("by its own rhythm about {sessions} sessions since {last}")
+        }
+        Silence::Pause(pause) => format!(
+            "no pause three times as long as the longest one of the last weeks, {}",
+            in_words(pause)
+        ),
+    };
+    let log = match surroundings.last_row {
+        Some(row) if row.duration_since(last) >= SignedDuration::from_mins(5) => {
+            format!("the log itself goes on, its last row is of {row}")
+        }
+        _ => "nothing at all is logged there any more".to_owned(),
+    };
+    let observed = format!("none since {last}; {log}");
+    let connector = powershell_quote(surroundings.connector);
+    let action = [
+        "Get-Queue | Where-Object MessageCount -gt 0 | Format-List Identity,Status,MessageCount,NextHopDomain,LastError".to_owned(),
+        format!("# 454 4.7.5 in LastError: no certificate of the server fits. Compare: Get-SendConnector {connector} | Format-List Enabled,TlsCertificateName,ProtocolLoggingLevel,SourceTransportServers; Get-ExchangeCertificate | Format-List Thumbprint,Subject,Issuer,NotAfter,Services,Status"),
+        "# Nothing waits: is the service running (Get-Service MSExchangeTransport), is mail routed elsewhere, has the log moved (Get-TransportService | Format-List Name,SendProtocolLogPath), is its disk full?".to_owned(),
+    ];
+    verdict::state(ReasonCode::Silent, expected, observed, action.join("\n"))
+}
+
+fn logging_off(last: Timestamp, surroundings: &Surroundings<'_>) -> Reason {
+    let connector = powershell_quote(surroundings.connector);
+    verdict::state(
+        ReasonCode::LoggingOff,
+        "ProtocolLoggingLevel Verbose",
+        format!("ProtocolLoggingLevel None, the last session is of {last}"),
+        format!("Set-SendConnector {connector} -ProtocolLoggingLevel Verbose"),
+    )
+}
+
+fn in_words(duration: SignedDuration) -> String {
+    let minutes = duration.as_mins();
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}

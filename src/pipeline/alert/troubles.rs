@@ -1,0 +1,290 @@
+//! What goes wrong in sessions apart from the certificate: TLS that fails, and replies about TLS or the server's version.
+//!
+//! A single failed handshake is a matter of the network. Two without a good one between them, at least a minute apart,
+//! are not; and two good ones end it. A reply that throttles comes now and then between good ones by its nature, so it
+//! ends only with a quiet period that has traffic in it.
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use crate::pipeline::alert::findings::CONFIRMING_SESSIONS;
+use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::alert::findings::QUIET_PERIOD;
+use crate::pipeline::alert::findings::QUIET_SESSIONS;
+use crate::pipeline::record::SessionId;
+use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::verdict;
+use crate::pipeline::verdict::powershell_quote;
+use crate::pipeline::verdict::reason::Reason;
+use crate::pipeline::verdict::reason::ReasonCode;
+use crate::pipeline::verdict::reason::Severity;
+
+/// Failed handshakes confirm each other only over at least this time: a broken line fails several at once.
+pub const FAILING_FOR: SignedDuration = SignedDuration::from_secs(60);
+
+/// What goes wrong on one connector of one server.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    failing: Option<Failing>,
+    tls: Option<Refusals>,
+    version: Option<Refusals>,
+}
+
+/// Handshakes that fail.
+#[derive(Debug)]
+struct Failing {
+    error: String,
+    since: Timestamp,
+    good: u32,
+    confirmed: bool,
+}
+
+/// Replies of one class.
+#[derive(Debug)]
+struct Refusals {
+    reply: String,
+    blocked: bool,
+    since: Timestamp,
+    last: Timestamp,
+    session: SessionId,
+    sessions: u32,
+    sessions_since: u32,
+}
+
+impl Troubles {
+    /// A handshake with Exchange Online failed; `error` is Exchange's own word for it.
+    pub fn tls_failed(&mut self, error: &str, time: Timestamp) {
+        let Some(failing) = &mut self.failing else {
+            self.failing = Some(Failing {
+                error: error.to_owned(),
+                since: time,
+                good: 0,
+                confirmed: false,
+            });
+            return;
+        };
+        error.clone_into(&mut failing.error);
+        failing.good = 0;
+        failing.confirmed |= time.duration_since(failing.since) >= FAILING_FOR;
+    }
+
+    /// A handshake with Exchange Online succeeded.
+    pub fn secured(&mut self, time: Timestamp) {
+        self.failing = self.failing.take().and_then(Failing::with_a_good_one);
+        for refusals in [&mut self.tls, &mut self.version] {
+            if let Some(known) = refusals {
+                known.sessions_since = known.sessions_since.saturating_add(1);
+                let quiet = time.duration_since(known.last) >= QUIET_PERIOD
+                    && known.sessions_since >= QUIET_SESSIONS;
+                if quiet {
+                    *refusals = None;
+                }
+            }
+        }
+    }
+
+    /// Exchange Online refused a command; `reply` is its answer without addresses.
+    pub fn refused(
+        &mut self,
+        class: ReplyClass,
+        code: u16,
+        reply: String,
+        session: SessionId,
+        time: Timestamp,
+    ) {
+        let refusals = match class {
+            ReplyClass::Tls => &mut self.tls,
+            ReplyClass::Version => &mut self.version,
+            ReplyClass::Attribution | ReplyClass::Blocked | ReplyClass::Other => return,
+        };
+        let known = refusals.get_or_insert_with(|| Refusals {
+            reply: reply.clone(),
+            blocked: false,
+            since: time,
+            last: time,
+            session,
+            sessions: 1,
+            sessions_since: 0,
+        });
+        if known.session != session {
+            known.session = session;
+            known.sessions = known.sessions.saturating_add(1);
+        }
+        known.reply = reply;
+        known.blocked = code >= 500;
+        known.last = known.last.max(time);
+        known.sessions_since = 0;
+    }
+
+    /// What counts, on this connector of this server.
+    pub fn confirmed(&self, connector: &str) -> Vec<Confirmed> {
+        let failing = self
+            .failing
+            .as_ref()
+            .filter(|failing| failing.confirmed)
+            .map(|failing| {
+                let observed = format!("{} since {}", failing.error, failing.since);
+                (observed, failing.since)
+            });
+        let count = |refusals: &Option<Refusals>| {
+            let known = refusals.as_ref()?;
+            let counts = known.sessions >= CONFIRMING_SESSIONS;
+            counts.then(|| (known.reply.clone(), known.since))
+        };
+        let mut confirmed = Vec::new();
+        if let Some((observed, since)) = failing.or_else(|| count(&self.tls)) {
+            confirmed.extend(named(tls_failing(observed, connector), since));
+        }
+        if let Some((observed, since)) = count(&self.version) {
+            let blocked = self.version.as_ref().is_some_and(|known| known.blocked);
+            confirmed.extend(named(throttled(observed, blocked), since));
+        }
+        confirmed
+    }
+}
+
+impl Failing {
+    /// What is left of it after a good handshake: nothing, unless it was confirmed.
+    fn with_a_good_one(mut self) -> Option<Self> {
+        self.good += 1;
+        (self.confirmed && self.good < CONFIRMING_SESSIONS).then_some(self)
+    }
+}
+
+/// A reason under the name of its alert.
+pub(super) fn named(reason: Reason, since: Timestamp) -> Option<Confirmed> {
+    Some(Confirmed {
+        alert: reason.alert()?,
+        since,
+        reason,
+    })
+}
+
+fn tls_failing(observed: String, connector: &str) -> Reason {
+    let connector = powershell_quote(connector);
+    let action = [
+        "Test-NetConnection -ComputerName outlook-com.olc.protection.outlook.com -Port 25".to_owned(),
+        format!("# What the queue says: Get-Queue | Where-Object NextHopConnector -ne $null | Format-List Identity,Status,LastError; Get-SendConnector {connector} | Format-List TlsCertificateName,RequireTLS,TlsAuthLevel,TlsDomain"),
+        "# NoCredentials: the server found no usable certificate or no access to its key. Others: TLS 1.2 switched off, or a firewall that inspects SMTP.".to_owned(),
+    ];
+    verdict::state(
+        ReasonCode::TlsFailing,
+        "a TLS session",
+        observed,
+        action.join("\n"),
+    )
+}
+
+fn throttled(observed: String, blocked: bool) -> Reason {
+    let action = [
+        "Get-ExchangeServer | Format-Table Name,Edition,AdminDisplayVersion",
+        "# Exchange Online throttles, and later blocks, servers whose build is long out of support: install the current update, or route mail through a newer server.",
+    ];
+    let mut reason = verdict::state(
+        ReasonCode::VersionThrottled,
+        "mail taken without delay",
+        observed,
+        action.join("\n"),
+    );
+    if blocked {
+        reason.severity = Severity::Critical;
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    /// What happens at a second, and whether TLS is told to fail then.
+    #[test]
+    fn tls_fails_when_failures_follow_each_other_and_is_well_after_two_good_sessions() {
+        let mut troubles = Troubles::default();
+        for (second, failed, told) in [
+            (0, true, false),
+            (5, true, false),
+            (59, true, false),
+            (60, true, true),
+            (61, false, true),
+            (62, true, true),
+            (63, false, true),
+            (64, false, false),
+            (70, true, false),
+            (100, false, false),
+            (131, true, false),
+            (191, true, true),
+        ] {
+            if failed {
+                troubles.tls_failed("NoCredentials", at(second));
+            } else {
+                troubles.secured(at(second));
+            }
+            let confirmed = troubles.confirmed("Outbound");
+            assert_eq!(confirmed.len() == 1, told, "at {second}");
+        }
+        let told = troubles.confirmed("O'Brien").remove(0);
+        assert_eq!(told.since, at(131));
+        assert!(told.reason.message.contains("NoCredentials"));
+        assert!(told.reason.action.contains("'O''Brien'"));
+    }
+
+    #[test]
+    fn a_throttled_version_is_told_until_a_quiet_period_with_traffic() {
+        let mut troubles = Troubles::default();
+        let refused = |troubles: &mut Troubles, session, code, second| {
+            let reply = "450 4.7.230 throttled".to_owned();
+            let class = ReplyClass::Version;
+            troubles.refused(class, code, reply, SessionId(session), at(second));
+            troubles.confirmed("Outbound").len()
+        };
+        assert_eq!(refused(&mut troubles, 1, 450, 0), 0);
+        assert_eq!(
+            refused(&mut troubles, 1, 450, 1),
+            0,
+            "one session is a hint"
+        );
+        assert_eq!(refused(&mut troubles, 2, 450, 2), 1);
+        let severity = |troubles: &Troubles| troubles.confirmed("Outbound")[0].reason.severity;
+        assert_eq!(severity(&troubles), Severity::Warning);
+        refused(&mut troubles, 3, 550, 3);
+        assert_eq!(severity(&troubles), Severity::Critical, "blocked");
+        let quiet = QUIET_PERIOD.as_secs();
+        for session in 0..i64::from(QUIET_SESSIONS) - 1 {
+            troubles.secured(at(quiet + session));
+        }
+        assert_eq!(troubles.confirmed("Outbound").len(), 1, "too few sessions");
+        troubles.secured(at(2 * quiet));
+        assert_eq!(troubles.confirmed("Outbound").len(), 0);
+    }
+
+    #[test]
+    fn a_reply_about_tls_counts_like_a_failure_and_others_do_not() {
+        let mut troubles = Troubles::default();
+        for session in 0..3 {
+            let refused = |troubles: &mut Troubles, class| {
+                let session = SessionId(session);
+                troubles.refused(class, 550, "reply".to_owned(), session, at(0));
+            };
+            refused(&mut troubles, ReplyClass::Other);
+            refused(&mut troubles, ReplyClass::Blocked);
+            refused(&mut troubles, ReplyClass::Attribution);
+            assert!(troubles.confirmed("Outbound").is_empty());
+        }
+        for session in 0..2 {
+            let session = SessionId(session);
+            troubles.refused(
+                ReplyClass::Tls,
+                454,
+                "454 4.7.66".to_owned(),
+                session,
+                at(0),
+            );
+        }
+        let told = troubles.confirmed("Outbound").remove(0);
+        assert_eq!(told.reason.code, ReasonCode::TlsFailing);
+    }
+}

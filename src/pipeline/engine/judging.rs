@@ -1,0 +1,465 @@
+//! From observations to messages: what is known of every connector that is judged, which alerts fire because of it,
+//! and what is to be told.
+//!
+//! A connector's alerts come from four places: its findings (what a session presents), its troubles (sessions that
+//! fail), its rhythm (sessions that stay away), and what its servers present together. All of them say what is
+//! confirmed; [`Alerts`] says what begins and ends by it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+
+use crate::pipeline::alert::Alerts;
+use crate::pipeline::alert::Notice;
+use crate::pipeline::alert::disagreement::Disagreements;
+use crate::pipeline::alert::disagreement::Vote;
+use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::alert::findings::Findings;
+use crate::pipeline::alert::rhythm::Rhythm;
+use crate::pipeline::alert::silence;
+use crate::pipeline::alert::silence::Surroundings;
+use crate::pipeline::alert::summary::Summaries;
+use crate::pipeline::alert::troubles::Troubles;
+use crate::pipeline::expectation::Expectation;
+use crate::pipeline::expectation::Expectations;
+use crate::pipeline::expectation::Settings;
+use crate::pipeline::inventory::Inventory;
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::ledger::MAX_CONNECTORS;
+use crate::pipeline::outbox::Outbox;
+use crate::pipeline::record;
+use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::session::Fact;
+use crate::pipeline::session::Handshake;
+use crate::pipeline::session::Observation;
+use crate::pipeline::session::Place;
+use crate::pipeline::session::Refused;
+use crate::pipeline::session::Sessions;
+use crate::pipeline::session::StreamId;
+use crate::pipeline::snapshot::Judged;
+use crate::pipeline::verdict::Bench;
+use crate::pipeline::verdict::Verdict;
+
+/// A finding older than this changes the state but is not told on its own; the state that it leads to is.
+pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
+
+/// As many connectors are judged as the ledger keeps.
+#[derive(Debug, Default)]
+pub(super) struct Judging {
+    pub(super) expectations: Expectations,
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) settings: Settings,
+    /// What is wrong with certdrift itself.
+    pub(super) conditions: Vec<(Place, Confirmed)>,
+    pub(super) alerts: Alerts,
+    pub(super) outbox: Outbox,
+    pub(super) behind: Vec<StreamId>,
+    pub(super) unreadable: Vec<StreamId>,
+    watched: BTreeMap<Place, Watched>,
+    disagreements: Disagreements,
+    summaries: Summaries,
+    /// Places of alerts that belong to no connector of one server.
+    elsewhere: BTreeSet<Place>,
+    /// Notices since the last tick.
+    news: Vec<Notice>,
+}
+
+/// A connector that is judged.
+#[derive(Debug, Default)]
+struct Watched {
+    findings: Findings,
+    troubles: Troubles,
+    rhythm: Rhythm,
+    /// What the silence of the connector has led to; kept while nothing can be concluded.
+    silence: Option<Confirmed>,
+    /// The streams that told of it.
+    streams: Vec<StreamId>,
+    /// Whether relay is followed in the sessions.
+    follows_relay: bool,
+}
+
+/// What a [`Bench`] needs of the whole, apart from the connectors.
+#[derive(Clone, Copy)]
+struct Standards<'a> {
+    expectations: &'a Expectations,
+    inventory: &'a Inventory,
+    settings: &'a Settings,
+    now: Timestamp,
+}
+
+impl<'a> Standards<'a> {
+    /// `None`: nothing is expected of the connector.
+    fn bench(self, place: &'a Place) -> Option<Bench<'a>> {
+        Some(Bench {
+            server: &place.server,
+            connector: &place.connector,
+            expectation: self.expectations.for_connector(&place.connector)?,
+            inventory: self.inventory,
+            settings: self.settings,
+            now: self.now,
+        })
+    }
+}
+
+impl Judging {
+    /// Only sessions with Exchange Online on a connector that somebody expects something of are judged.
+    pub(super) fn observe(
+        &mut self,
+        stream: StreamId,
+        observation: &Observation<'_>,
+        now: Timestamp,
+    ) {
+        if !observation.exchange_online || !observation.fact.is_evidence() {
+            return;
+        }
+        if self
+            .expectations
+            .for_connector(observation.connector)
+            .is_none()
+        {
+            return;
+        }
+        let place = Place {
+            server: Arc::clone(observation.server),
+            connector: Arc::clone(observation.connector),
+        };
+        if self.watched.len() >= MAX_CONNECTORS && !self.watched.contains_key(&place) {
+            return;
+        }
+        let standards = Standards {
+            expectations: &self.expectations,
+            inventory: &self.inventory,
+            settings: &self.settings,
+            now,
+        };
+        let Some(bench) = standards.bench(&place) else {
+            return;
+        };
+        let watched = self.watched.entry(place.clone()).or_default();
+        if !watched.streams.contains(&stream) {
+            watched.streams.push(stream);
+        }
+        watched.enter(observation, bench);
+        let is_news = now.duration_since(observation.time) <= NEWS_AGE;
+        if is_news && !watched.is_among(&self.behind) {
+            let confirmed = watched.confirmed(&place.connector);
+            self.news
+                .extend(self.alerts.update(&place, &confirmed, now));
+        }
+    }
+
+    /// Brings alerts in line with what is known now, and puts what is to be told into the outbox.
+    pub(super) fn reconsider(&mut self, ledger: &Ledger, sessions: &Sessions, now: Timestamp) {
+        let standards = Standards {
+            expectations: &self.expectations,
+            inventory: &self.inventory,
+            settings: &self.settings,
+            now,
+        };
+        for (place, watched) in &mut self.watched {
+            let Some(bench) = standards.bench(place) else {
+                continue;
+            };
+            if watched.is_among(&self.behind) {
+                continue;
+            }
+            watched.findings.reconsider(bench);
+            if !watched.is_among(&self.unreadable) {
+                watched.listen(bench, sessions);
+            }
+            let confirmed = watched.confirmed(&place.connector);
+            self.news.extend(self.alerts.update(place, &confirmed, now));
+        }
+        self.compare_servers(ledger, now);
+        self.send(now);
+    }
+
+    /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
+    pub(super) fn expectations_changed(
+        &mut self,
+        before: &Expectations,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) {
+        let expectations = &self.expectations;
+        let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
+        self.disagreements.retain(is_judged);
+        let gone: Vec<Place> = self
+            .watched
+            .keys()
+            .filter(|place| !is_judged(&place.connector))
+            .cloned()
+            .collect();
+        for place in gone {
+            self.watched.remove(&place);
+            self.news.extend(self.alerts.update(&place, &[], now));
+        }
+        let standards = Standards {
+            expectations,
+            inventory: &self.inventory,
+            settings: &self.settings,
+            now,
+        };
+        for (place, watched) in &mut self.watched {
+            if let Some(bench) = standards.bench(place)
+                && before.for_connector(&place.connector) != Some(bench.expectation)
+            {
+                watched.findings.expectation_changed(bench);
+            }
+        }
+        self.watch_known(ledger, now);
+    }
+
+    /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
+    /// watched any longer, and its alerts are over.
+    pub(super) fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
+        for watched in self.watched.values_mut() {
+            watched.streams.retain(|&known| known != stream);
+        }
+        let unheard = |watched: &Watched| watched.streams.is_empty();
+        let gone: Vec<Place> = self
+            .watched
+            .iter()
+            .filter(|(_, watched)| unheard(watched))
+            .map(|(place, _)| place.clone())
+            .collect();
+        for place in gone {
+            self.watched.remove(&place);
+            self.news.extend(self.alerts.update(&place, &[], now));
+        }
+    }
+
+    /// A connector that is judged from now on has been observed before: its last session is known from the ledger.
+    fn watch_known(&mut self, ledger: &Ledger, now: Timestamp) {
+        let standards = Standards {
+            expectations: &self.expectations,
+            inventory: &self.inventory,
+            settings: &self.settings,
+            now,
+        };
+        for (place, entry) in ledger.connectors() {
+            let Some(bench) = standards.bench(place) else {
+                continue;
+            };
+            if self.watched.contains_key(place) {
+                continue;
+            }
+            let Some((presentation, time)) = entry.last_presentation() else {
+                continue;
+            };
+            let mut watched = Watched::default();
+            if let Some(address) = entry.current_egress() {
+                watched.findings.egress(address);
+            }
+            watched.findings.session(&presentation, time, bench);
+            watched.findings.expectation_changed(bench);
+            watched.rhythm.session(time, now);
+            self.watched.insert(place.clone(), watched);
+        }
+    }
+
+    /// Where relay is denied, and only there, sessions tell whether a recipient outside the accepted domains gets
+    /// through again.
+    pub(super) fn follow_relay(&mut self, sessions: &mut Sessions) {
+        for (place, watched) in &mut self.watched {
+            let denied = watched.findings.is_denied();
+            if denied == watched.follows_relay {
+                continue;
+            }
+            watched.follows_relay = denied;
+            let domains = self
+                .expectations
+                .for_connector(&place.connector)
+                .and_then(|expectation| expectation.accepted_domains.as_deref())
+                .filter(|_| denied)
+                .map(Arc::from);
+            sessions.watch_relay(place, domains);
+        }
+    }
+
+    /// Rule L4, and what is wrong with certdrift itself: alerts whose place is no connector of one server.
+    fn compare_servers(&mut self, ledger: &Ledger, now: Timestamp) {
+        let mut held: BTreeMap<Place, Vec<Confirmed>> = BTreeMap::new();
+        for (connector, votes) in self.votes(ledger) {
+            let window = self.settings.rollout_window;
+            let expectation = self.expectations.for_connector(&connector);
+            let is_excused = expectation.is_some_and(|expectation| is_excused(expectation, now));
+            let votes = if is_excused { Vec::new() } else { votes };
+            if let Some(told) = self.disagreements.consider(&connector, &votes, window, now) {
+                let place = Place {
+                    server: Arc::from(""),
+                    connector,
+                };
+                held.entry(place).or_default().push(told);
+            }
+        }
+        for (place, confirmed) in &self.conditions {
+            held.entry(place.clone())
+                .or_default()
+                .push(confirmed.clone());
+        }
+        let over = self
+            .elsewhere
+            .iter()
+            .filter(|place| !held.contains_key(*place));
+        for place in over {
+            self.news.extend(self.alerts.update(place, &[], now));
+        }
+        for (place, confirmed) in &held {
+            self.news.extend(self.alerts.update(place, confirmed, now));
+        }
+        self.elsewhere = held.into_keys().collect();
+    }
+
+    /// What every server presents to Exchange Online now, by connector.
+    fn votes(&self, ledger: &Ledger) -> BTreeMap<Arc<str>, Vec<Vote>> {
+        let mut votes: BTreeMap<Arc<str>, Vec<Vote>> = BTreeMap::new();
+        for place in self.watched.keys() {
+            let current = ledger
+                .connector(place)
+                .and_then(|entry| entry.current(Some(Handshake::StartTls)))
+                .filter(|presented| presented.exchange_online);
+            let of_connector = votes.entry(Arc::clone(&place.connector)).or_default();
+            of_connector.extend(current.map(|presented| Vote {
+                server: Arc::clone(&place.server),
+                certificate: Arc::clone(&presented.certificate),
+                since: presented.span.first_seen,
+                last: presented.span.last_seen,
+            }));
+        }
+        votes
+    }
+
+    fn send(&mut self, now: Timestamp) {
+        let news = std::mem::take(&mut self.news);
+        for notice in self.summaries.gather(news, now) {
+            self.outbox.add(&Arc::new(notice), now);
+        }
+    }
+
+    /// The verdict on every connector of the ledger, ordered by server and connector.
+    pub(super) fn judged(&self, ledger: &Ledger) -> Vec<Judged> {
+        ledger
+            .connectors()
+            .map(|(place, _)| {
+                let watched = self.watched.get(place);
+                Judged {
+                    place: place.clone(),
+                    expected: self.expectations.for_connector(&place.connector).is_some(),
+                    verdict: watched.map_or(Verdict::Unknown, |watched| watched.findings.verdict()),
+                    reasons: watched
+                        .map(|watched| watched.reasons(&place.connector))
+                        .unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether the servers of a connector may disagree for now, or for ever.
+fn is_excused(expectation: &Expectation, now: Timestamp) -> bool {
+    let accepts = expectation.accept.iter().any(|it| it == "servers_disagree");
+    let planned = expectation
+        .planned
+        .iter()
+        .any(|renewal| renewal.from <= now && now <= renewal.until);
+    accepts || planned
+}
+
+impl Watched {
+    /// Whether one of the streams that told of it is among these.
+    fn is_among(&self, streams: &[StreamId]) -> bool {
+        self.streams.iter().any(|stream| streams.contains(stream))
+    }
+
+    fn enter(&mut self, observation: &Observation<'_>, bench: Bench<'_>) {
+        let time = observation.time;
+        match &observation.fact {
+            Fact::Secured { presented, .. } => {
+                self.rhythm.session(time, bench.now);
+                self.troubles.secured(time);
+                if let Some(presentation) = presented {
+                    self.findings.session(presentation, time, bench);
+                }
+            }
+            Fact::TlsFailed { error } => {
+                self.rhythm.session(time, bench.now);
+                self.troubles.tls_failed(error, time);
+            }
+            Fact::Egress { address, .. } => self.findings.egress(*address),
+            Fact::Refused(refused) => self.refused(refused, observation, bench),
+            Fact::Relayed => self.findings.relayed(time),
+            Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => {}
+        }
+    }
+
+    fn refused(&mut self, refused: &Refused<'_>, observation: &Observation<'_>, bench: Bench<'_>) {
+        let (session, time) = (observation.session, observation.time);
+        let reply = reply_text(refused);
+        if refused.class == ReplyClass::Attribution {
+            let presented = refused.presented;
+            self.findings
+                .denied(reply, presented, session, time, bench.now);
+        } else {
+            self.troubles
+                .refused(refused.class, refused.code, reply, session, time);
+        }
+    }
+
+    /// Whether the connector has been silent for too long. Its logs have been read up to now.
+    fn listen(&mut self, bench: Bench<'_>, sessions: &Sessions) {
+        let newest = |stream: &StreamId| sessions.stream(*stream)?.last_millis;
+        let last_row = self.streams.iter().filter_map(newest).max();
+        let surroundings = Surroundings {
+            connector: bench.connector,
+            expectation: bench.expectation,
+            last_row: last_row.map(record::timestamp),
+            now: bench.now,
+        };
+        self.silence = silence::silence(&self.rhythm, &surroundings);
+    }
+
+    /// Everything that counts and belongs to an alert.
+    fn confirmed(&self, connector: &str) -> Vec<Confirmed> {
+        let mut confirmed = self.findings.confirmed();
+        confirmed.extend(self.troubles.confirmed(connector));
+        confirmed.extend(self.silence.clone());
+        confirmed
+    }
+
+    /// Everything that holds, gravest first.
+    fn reasons(&self, connector: &str) -> Vec<crate::pipeline::verdict::reason::Reason> {
+        let mut reasons = self.findings.reasons();
+        let others = self.troubles.confirmed(connector).into_iter();
+        reasons.extend(others.chain(self.silence.clone()).map(|it| it.reason));
+        reasons.sort_by_key(|reason| (std::cmp::Reverse(reason.severity), reason.code));
+        reasons
+    }
+}
+
+impl Fact<'_> {
+    /// Whether something may rest on it.
+    fn is_evidence(&self) -> bool {
+        match self {
+            Fact::Secured { .. } | Fact::TlsFailed { .. } | Fact::Egress { .. } | Fact::Relayed => {
+                true
+            }
+            Fact::Refused(refused) => match refused.class {
+                ReplyClass::Attribution | ReplyClass::Version | ReplyClass::Tls => true,
+                ReplyClass::Blocked | ReplyClass::Other => false,
+            },
+            Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => false,
+        }
+    }
+}
+
+/// A reply as one line, without addresses and ids.
+fn reply_text(refused: &Refused<'_>) -> String {
+    match refused.enhanced {
+        Some(enhanced) => format!("{} {enhanced} {}", refused.code, refused.text),
+        None => format!("{} {}", refused.code, refused.text),
+    }
+}
