@@ -2,6 +2,9 @@
 
 pub mod json;
 pub mod metrics;
+pub mod nagios;
+pub mod preflight;
 pub mod report;
 pub mod text;
+pub mod textfile;
 pub mod webhook;

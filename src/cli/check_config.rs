@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::FAILED;
+use crate::cli::answer;
 use crate::cli::complain;
-use crate::cli::print;
 use crate::config;
 use crate::pipeline::export::Exports;
 
@@ -20,10 +20,7 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match config::load(&arguments.file) {
-        Ok(config) => {
-            print(&config::describe(&config, &Exports::default()));
-            ExitCode::SUCCESS
-        }
+        Ok(config) => answer(&config::describe(&config, &Exports::default()), 0, FAILED),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(FAILED)

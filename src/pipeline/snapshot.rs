@@ -12,7 +12,9 @@ use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::ReceiverStatus;
+use crate::pipeline::record;
 use crate::pipeline::session::Place;
+use crate::pipeline::session::Stream;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Reason;
 
@@ -115,6 +117,35 @@ pub struct SourceStatus {
     pub sequence_gaps: u64,
     /// Bytes of files that were deleted before they were read.
     pub deleted_unread_bytes: u64,
+}
+
+impl SourceStatus {
+    /// A source of which nothing has been read yet.
+    pub fn new(source: String, server: Arc<str>) -> Self {
+        Self {
+            source,
+            server,
+            up: true,
+            trouble: None,
+            directories: 0,
+            files: 0,
+            refused: Vec::new(),
+            tally: Tally::default(),
+            lag_bytes: 0,
+            last_row: None,
+            duplicate_rows: 0,
+            sequence_gaps: 0,
+            deleted_unread_bytes: 0,
+        }
+    }
+
+    /// Adds what the sessions of one of its directories say of its rows.
+    pub fn add_stream(&mut self, stream: &Stream) {
+        self.duplicate_rows += stream.duplicate_rows;
+        self.sequence_gaps += stream.sequence_gaps;
+        let last_row = stream.last_millis.map(record::timestamp);
+        self.last_row = self.last_row.max(last_row);
+    }
 }
 
 impl Snapshot {

@@ -27,10 +27,12 @@ use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Place;
 use crate::pipeline::shown::shown;
+use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::snapshot::SourceStatus;
 use crate::pipeline::snapshot::State;
 use crate::pipeline::tls::KNOWN_ERRORS;
 use crate::pipeline::verdict::Verdict;
+use crate::render::report::Report;
 
 /// Gives the `prometheus` crate's registry the metrics of whatever state is current.
 pub struct StateCollector {
@@ -58,28 +60,23 @@ impl Collector for StateCollector {
 /// All metric families, without empty ones, ordered by name.
 pub fn families(state: &State) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    families.gauge(
-        "build_info",
-        "A constant 1, labelled with the version.",
-        &[("version", env!("CARGO_PKG_VERSION"))],
-        1.0,
-    );
-    families.counter(
-        "sessions_evicted_total",
-        "Sessions let go because too many were live at once; one that goes on counts again.",
-        &[],
-        state.snapshot.evicted_sessions,
-    );
+    families.observed(&state.snapshot, &state.sources);
+    families.judged(&state.snapshot);
     families.configuration(state);
-    for (place, entry) in state.snapshot.connectors() {
-        families.connector(place, entry);
-    }
-    families.verdicts(state);
-    families.expected(state);
-    families.sources(&state.sources);
     families.alerts(state);
     for receiver in &state.snapshot.receivers {
         families.receiver(receiver);
+    }
+    families.finished()
+}
+
+/// The families of one reading of logs, ordered by name: those of the daemon, without what only a daemon has (alerts,
+/// receivers, reloads), and without verdicts when there was no configuration to judge by.
+pub fn families_of_report(report: &Report) -> Vec<MetricFamily> {
+    let mut families = Families::default();
+    families.observed(&report.snapshot, &report.sources);
+    if report.judged {
+        families.judged(&report.snapshot);
     }
     families.finished()
 }
@@ -147,6 +144,32 @@ impl Families {
         if let Some(time) = time {
             self.gauge(name, help, labels, seconds(time));
         }
+    }
+
+    /// What was read, and what it showed.
+    fn observed(&mut self, snapshot: &Snapshot, sources: &[SourceStatus]) {
+        self.gauge(
+            "build_info",
+            "A constant 1, labelled with the version.",
+            &[("version", env!("CARGO_PKG_VERSION"))],
+            1.0,
+        );
+        self.counter(
+            "sessions_evicted_total",
+            "Sessions let go because too many were live at once; one that goes on counts again.",
+            &[],
+            snapshot.evicted_sessions,
+        );
+        for (place, entry) in snapshot.connectors() {
+            self.connector(place, entry);
+        }
+        self.sources(sources);
+    }
+
+    /// What is expected, and the verdicts.
+    fn judged(&mut self, snapshot: &Snapshot) {
+        self.verdicts(snapshot);
+        self.expected(snapshot);
     }
 
     fn configuration(&mut self, state: &State) {
@@ -287,8 +310,8 @@ impl Families {
         }
     }
 
-    fn verdicts(&mut self, state: &State) {
-        for judged in &state.snapshot.judged {
+    fn verdicts(&mut self, snapshot: &Snapshot) {
+        for judged in &snapshot.judged {
             let (server, connector) = (shown(&judged.place.server), shown(&judged.place.connector));
             let at: [(&str, &str); 2] = [("server", &server), ("connector", &connector)];
             for verdict in Verdict::ALL {
@@ -316,8 +339,8 @@ impl Families {
         }
     }
 
-    fn expected(&mut self, state: &State) {
-        for expected in &state.snapshot.expected {
+    fn expected(&mut self, snapshot: &Snapshot) {
+        for expected in &snapshot.expected {
             let labels = [
                 ("connector", expected.connector.as_str()),
                 ("inbound_connector", expected.inbound_connector.as_str()),

@@ -9,7 +9,9 @@
 mod cases;
 mod config;
 mod exports;
+mod formats;
 mod inventory;
+mod preflight;
 mod splits;
 mod stories;
 mod tidy;

@@ -20,6 +20,7 @@ const STAGES: &[&str] = &[
     "export",
     "expectation",
     "verdict",
+    "preflight",
     "alert",
     "outbox",
     "snapshot",

@@ -27,7 +27,6 @@ use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
-use crate::pipeline::record;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::SourceStatus;
 
@@ -257,19 +256,10 @@ impl Source {
         });
         let trouble = hangs.or_else(|| look.trouble.clone());
         SourceStatus {
-            source: path.to_string(),
-            server,
             up: self.look.is_some() && trouble.is_none(),
             trouble,
-            directories: 0,
-            files: 0,
             refused: self.refused.clone(),
-            tally: Tally::default(),
-            lag_bytes: 0,
-            last_row: None,
-            duplicate_rows: 0,
-            sequence_gaps: 0,
-            deleted_unread_bytes: 0,
+            ..SourceStatus::new(path.to_string(), server)
         }
     }
 }
@@ -285,11 +275,7 @@ impl Stream {
     fn add_to(&self, status: &mut SourceStatus, engine: &Engine) {
         status.tally += self.tally;
         if let Some(known) = engine.sessions().stream(self.id) {
-            status.duplicate_rows += known.duplicate_rows;
-            status.sequence_gaps += known.sequence_gaps;
-            status.last_row = status
-                .last_row
-                .max(known.last_millis.map(record::timestamp));
+            status.add_stream(known);
         }
     }
 }
