@@ -9,7 +9,10 @@
 //! Addresses of webhooks are secrets: no message and no `Debug` output repeats them. Signing secrets never come here at
 //! all, only the names of their files.
 
+mod alerts;
 mod connector;
+mod duration;
+mod exports;
 mod keys;
 mod paths;
 mod problem;
@@ -22,6 +25,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use crate::config::exports::ExportFiles;
 pub use crate::config::paths::{Fit, PathPattern};
 pub use crate::config::problem::ConfigError;
 pub use crate::config::receiver::{ReceiverConfig, UrlSource, WebhookConfig, check_url};
@@ -30,7 +34,9 @@ pub use crate::config::summary::describe;
 
 use crate::config::paths::Paths;
 use crate::config::problem::{Problem, Problems};
-use crate::pipeline::expectation::Expectations;
+use crate::pipeline::expectation::combined::Configured;
+use crate::pipeline::expectation::{Expectations, Settings};
+use crate::pipeline::export::Exports;
 
 /// Largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -40,10 +46,23 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub struct Config {
     /// The log directories, at least one.
     pub sources: Vec<SourceConfig>,
-    /// What send connectors are expected to present; may be empty, then nothing is judged.
-    pub expectations: Expectations,
+    /// What send connectors are expected to present, as far as it is said here; may be empty.
+    pub connectors: Vec<Configured>,
+    /// The files in which Exchange says it.
+    pub exports: ExportFiles,
+    /// The certificate files, perhaps with wildcards.
+    pub inventory: Vec<PathPattern>,
+    /// How early and how patiently people are told.
+    pub settings: Settings,
     /// Who is called; may be empty.
     pub receivers: Vec<ReceiverConfig>,
+}
+
+impl Config {
+    /// What is expected, once the exports are known.
+    pub fn expectations(&self, exports: &Exports) -> Expectations {
+        Expectations::combine(&self.connectors, exports)
+    }
 }
 
 /// Reads a configuration file, UTF-8 of at most 1 MiB. Relative paths in it start at its folder, and
@@ -70,11 +89,18 @@ pub fn parse(text: &str, file: &Path, credentials: Option<&Path>) -> Result<Conf
     };
     let mut problems = Problems::default();
     let sources = source::read(&typed.sources, paths, &mut problems);
-    let expectations = connector::read(typed.connectors.as_ref(), &mut problems);
+    let exports = exports::read(typed.exports.as_ref(), paths, &mut problems);
+    let exported = (typed.exports.as_ref()).is_some_and(|it| it.value.inbound_connectors.is_some());
+    let connectors = connector::read(typed.connectors.as_ref(), exported, &mut problems);
+    let inventory = exports::inventory(typed.inventory.as_ref(), paths, &mut problems);
+    let settings = alerts::read(typed.alerts.as_ref(), &mut problems);
     let receivers = receiver::read(typed.receivers.as_ref(), paths, &mut problems);
     let config = Config {
         sources,
-        expectations,
+        connectors,
+        exports,
+        inventory,
+        settings,
         receivers,
     };
     problems.finish(file, config)

@@ -7,7 +7,8 @@
 //! 3. [`reply`], [`tls`] and [`certificate`] read what stands in the cells.
 //! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
 //! 5. [`inventory`] holds what is known of certificates apart from the log; [`ledger`] keeps what every server presented on every connector, and when.
-//! 6. [`expectation`] is what should be presented; [`verdict`] compares, and [`preflight`] does so before a renewal.
+//! 6. [`export`] reads what Exchange says of its connectors; [`expectation`] is what should be presented, from there and
+//!    from the configuration; [`verdict`] compares, and [`preflight`] does so before a renewal.
 //! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which
 //!    message is due at which receiver.
 //! 8. [`snapshot`] is the state as others see it; [`engine`] chains all of this.
@@ -19,6 +20,7 @@ pub mod alert;
 pub mod certificate;
 pub mod engine;
 pub mod expectation;
+pub mod export;
 pub mod file;
 pub mod inventory;
 pub mod ledger;

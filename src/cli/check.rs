@@ -25,6 +25,7 @@ use crate::daemon::clock;
 use crate::daemon::source;
 use crate::daemon::source::LogDirectory;
 use crate::pipeline::engine::Engine;
+use crate::pipeline::export::Exports;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
 use crate::pipeline::snapshot::SourceStatus;
@@ -113,7 +114,7 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     let directories = directories(arguments, config.as_ref())?;
     let mut engine = Engine::default();
     if let Some(config) = &config {
-        engine.set_expectations(config.expectations.clone(), now);
+        engine.set_expectations(config.expectations(&Exports::default()), now);
     }
     let progress = progress(&directories);
     let mut reading = Reading::default();

@@ -9,6 +9,7 @@ use crate::cli::FAILED;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
+use crate::pipeline::export::Exports;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -19,7 +20,10 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match config::load(&arguments.file) {
-        Ok(config) => answer(&config::describe(&config), 0, FAILED),
+        Ok(config) => {
+            let description = config::describe(&config, &Exports::default());
+            answer(&description, 0, FAILED)
+        }
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(FAILED)

@@ -16,7 +16,7 @@ use crate::cli::complain;
 use crate::config;
 use crate::daemon::clock;
 use crate::daemon::source;
-use crate::pipeline::expectation::Settings;
+use crate::pipeline::export::Exports;
 use crate::pipeline::inventory::InventoryCertificate;
 use crate::pipeline::inventory::reading;
 use crate::pipeline::inventory::reading::MAX_FILE_BYTES;
@@ -76,7 +76,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 fn examined(arguments: &Arguments) -> Result<Examined, Vec<String>> {
     let at = arguments.at.unwrap_or_else(clock::now);
     let config = config::load(&arguments.config_file).map_err(|error| vec![error.to_string()])?;
-    let settings = Settings::default();
+    let expectations = config.expectations(&Exports::default());
     let mut examined = Examined {
         at,
         preflights: Vec::new(),
@@ -97,7 +97,7 @@ fn examined(arguments: &Arguments) -> Result<Examined, Vec<String>> {
                 examined.issuers.push(certificate);
             } else {
                 let preflight =
-                    preflight::examine(&certificate, &config.expectations, &settings, at);
+                    preflight::examine(&certificate, &expectations, &config.settings, at);
                 examined.preflights.push(preflight);
             }
         }

@@ -1,16 +1,19 @@
 //! `connectors:` what each send connector is expected to present.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_yaml::Spanned;
 
+use crate::config::duration;
 use crate::config::keys::{Key, nearest};
 use crate::config::problem::{Problems, Wrong, quoted};
 use crate::config::typed;
 use crate::pipeline::certificate::Thumbprint;
-use crate::pipeline::expectation::{
-    ConnectorPattern, ConnectorType, Expectation, Expectations, InboundConnector, Ipv4Range,
-};
+use crate::pipeline::expectation::combined::Configured;
+use crate::pipeline::expectation::{ConnectorPattern, ConnectorType, Ipv4Range, PlannedRenewal};
+use crate::pipeline::export::inbound::InboundProperties;
 
 /// The reason codes that may be accepted: those of findings that Microsoft does not document either way, so that only
 /// the operator can know that mail flows all the same.
@@ -30,36 +33,79 @@ pub(super) const CONNECTOR_TYPES: [(&str, ConnectorType); 2] = [
     ("Partner", ConnectorType::Partner),
 ];
 
-/// What `connectors:` means. It may be left out: then connectors are shown, but none is judged.
+/// The shortest `silent_after`: sessions of a quiet hour lie minutes apart.
+const LEAST_SILENCE: Duration = Duration::from_secs(5 * 60);
+/// Longest remark of a planned renewal, in characters.
+const MAX_REASON_CHARS: usize = 200;
+
+/// What `connectors:` means. It may be left out: then connectors are shown, and only those are judged that an export
+/// shows to be hybrid. `exported` says whether an export names the inbound connectors.
 pub(super) fn read(
     typed: Option<&Vec<Spanned<typed::Connector>>>,
+    exported: bool,
     problems: &mut Problems,
-) -> Expectations {
+) -> Vec<Configured> {
     let mut names = BTreeSet::new();
     let key = Key::default().child("connectors");
-    let entries = problems.list(&key, typed, |problems, key, typed| {
+    problems.list(&key, typed, |problems, key, typed| {
         let name = &typed.value.name;
         if !names.insert(name.value.trim().to_lowercase()) {
             let wrong = "stands in an earlier entry already, and the first one counts";
             problems.add(&key.child("name"), name.referenced, wrong);
         }
-        connector(&key, &typed.value, problems)
-    });
-    Expectations::new(entries)
+        connector(&key, typed, exported, problems)
+    })
 }
 
-fn connector(key: &Key, typed: &typed::Connector, problems: &mut Problems) -> Option<Expectation> {
-    let name = problems.name(&key.child("name"), &typed.name);
-    let pattern = name.and_then(|_| problems.text(&key.child("name"), &typed.name, pattern));
+fn connector(
+    key: &Key,
+    typed: &Spanned<typed::Connector>,
+    exported: bool,
+    problems: &mut Problems,
+) -> Option<Configured> {
+    let connector = &typed.value;
+    let name = problems.name(&key.child("name"), &connector.name);
+    let pattern = name.and_then(|_| problems.text(&key.child("name"), &connector.name, pattern));
     let accept = problems.list(
         &key.child("accept"),
-        typed.accept.as_ref(),
+        connector.accept.as_ref(),
         |problems, key, typed| problems.text(&key, typed, reason_code),
     );
-
+    let planned = problems.list(
+        &key.child("planned"),
+        connector.planned.as_ref(),
+        |problems, key, typed| planned(&key, &typed.value, problems),
+    );
+    let silent_after = problems.text(
+        &key.child("silent_after"),
+        connector.silent_after.as_ref(),
+        |text| duration::at_least(text, LEAST_SILENCE),
+    );
+    let entry = Configured {
+        accept,
+        planned,
+        silent_after,
+        ..Configured::blank(pattern?)
+    };
     let key = key.child("expected");
-    let expected = &typed.expected.value;
-    let inbound_connectors = inbound_connectors(&key, &typed.expected, problems);
+    let Some(expected) = &connector.expected else {
+        if !exported {
+            problems.add(&key, typed.referenced, "is missing");
+        }
+        return Some(entry);
+    };
+    Some(with_expected(entry, &key, expected, exported, problems))
+}
+
+fn with_expected(
+    entry: Configured,
+    key: &Key,
+    typed: &Spanned<typed::Expected>,
+    exported: bool,
+    problems: &mut Problems,
+) -> Configured {
+    let expected = &typed.value;
+    let inbound_connectors = inbound_connectors(key, typed, exported, problems);
     let domains = expected.accepted_domains.as_ref();
     let accepted_domains =
         domains.map(|typed| accepted_domains(&key.child("accepted_domains"), typed, problems));
@@ -73,17 +119,49 @@ fn connector(key: &Key, typed: &typed::Connector, problems: &mut Problems) -> Op
     let thumbprints = problems.list(&key.child("thumbprints"), pins, |problems, key, typed| {
         problems.text(&key, typed, thumbprint)
     });
-    Some(Expectation {
-        pattern: pattern?,
+    Configured {
         inbound_connectors,
         accepted_domains,
         tls_certificate_name,
         thumbprints,
-        accept,
-        planned: Vec::new(),
-        silent_after: None,
-        protocol_logging: None,
+        ..entry
+    }
+}
+
+fn planned(key: &Key, typed: &typed::Planned, problems: &mut Problems) -> Option<PlannedRenewal> {
+    let thumbprint = problems.text(&key.child("thumbprint"), &typed.thumbprint, thumbprint);
+    let from = problems.text(&key.child("from"), &typed.from, time);
+    let until = problems.text(&key.child("until"), &typed.until, time);
+    let reason = problems.text(&key.child("reason"), typed.reason.as_ref(), reason);
+    let (from, until) = (from?, until?);
+    if from >= until {
+        let wrong = "is not after `from`";
+        problems.add(&key.child("until"), typed.until.referenced, wrong);
+    }
+    Some(PlannedRenewal {
+        thumbprint: thumbprint?,
+        from,
+        until,
+        reason,
     })
+}
+
+/// RFC 3339, with the zone that a time needs to mean one moment.
+fn time(text: &str) -> Result<Timestamp, Wrong> {
+    text.parse().map_err(|_| {
+        if text.parse::<jiff::civil::DateTime>().is_ok() {
+            "has no time zone; add `Z` for UTC, or an offset such as `+01:00`".into()
+        } else {
+            format!("{} is no time", quoted(text)).into()
+        }
+    })
+}
+
+fn reason(text: &str) -> Result<String, Wrong> {
+    if text.chars().count() > MAX_REASON_CHARS {
+        return Err(format!("is longer than {MAX_REASON_CHARS} characters").into());
+    }
+    Ok(text.to_owned())
 }
 
 fn pattern(text: &str) -> Result<ConnectorPattern, Wrong> {
@@ -101,37 +179,43 @@ fn reason_code(text: &str) -> Result<String, Wrong> {
 fn inbound_connectors(
     key: &Key,
     expected: &Spanned<typed::Expected>,
+    exported: bool,
     problems: &mut Problems,
-) -> Vec<InboundConnector> {
+) -> Option<Vec<InboundProperties>> {
     let typed = expected.value.inbound_connectors.as_ref();
     let key = key.child("inbound_connectors");
+    if typed.is_none() && exported {
+        return None;
+    }
     if typed.is_none_or(Vec::is_empty) {
         let wrong = "is missing or empty, so there is nothing to compare with";
         problems.add(&key, expected.referenced, wrong);
     }
     let mut names = BTreeSet::new();
-    problems.list(&key, typed, |problems, key, typed| {
+    let connectors = problems.list(&key, typed, |problems, key, typed| {
         let name = &typed.value.name;
         if !names.insert(name.value.trim().to_lowercase()) {
             let wrong = "is the name of an earlier inbound connector too";
             problems.add(&key.child("name"), name.referenced, wrong);
         }
-        inbound_connector(&key, typed, problems)
-    })
+        inbound_connector(&key, typed, exported, problems)
+    });
+    Some(connectors)
 }
 
 fn inbound_connector(
     key: &Key,
     typed: &Spanned<typed::InboundConnector>,
+    exported: bool,
     problems: &mut Problems,
-) -> Option<InboundConnector> {
+) -> Option<InboundProperties> {
     let connector = &typed.value;
     let name = problems.name(&key.child("name"), &connector.name);
     let kind = connector.connector_type.as_ref();
     let kind = problems.text(&key.child("connector_type"), kind, connector_type);
     let certificate = connector.tls_sender_certificate_name.as_ref();
     let addresses = connector.sender_ip_addresses.as_ref();
-    if certificate.is_none() && addresses.is_none_or(Vec::is_empty) {
+    if certificate.is_none() && addresses.is_none_or(Vec::is_empty) && !exported {
         let wrong = "has neither `tls_sender_certificate_name` nor `sender_ip_addresses`, so it recognises nobody";
         problems.add(key, typed.referenced, wrong);
     }
@@ -145,12 +229,12 @@ fn inbound_connector(
         addresses,
         |problems, key, typed| problems.text(&key, typed, ipv4_range),
     );
-    Some(InboundConnector {
+    Some(InboundProperties {
         name: name?,
-        enabled: connector.enabled.unwrap_or(true),
-        connector_type: kind.unwrap_or(ConnectorType::OnPremises),
+        enabled: connector.enabled,
+        connector_type: kind,
         tls_sender_certificate_name: certificate,
-        sender_ip_addresses: ranges,
+        sender_ip_addresses: addresses.is_some().then_some(ranges),
         cloud_services_mail_enabled: connector.cloud_services_mail_enabled,
     })
 }

@@ -48,8 +48,11 @@ impl fmt::Display for Key {
 /// Every accepted key and what it expects, in the order of the documented file.
 ///
 /// No key holds a digit, which is what lets [`Key::pattern`] drop indexes by their digits.
-const EXPECTED: [(&str, &str); 35] = [
-    ("", "`sources:`, `connectors:` and `receivers:`"),
+const EXPECTED: [(&str, &str); 54] = [
+    (
+        "",
+        "`sources:`, `connectors:` and `receivers:`, and if need be `exports:`, `inventory:` and `alerts:`",
+    ),
     (
         "sources",
         "a list of log directories, such as `- path: /srv/exchange/{server}/SmtpSend`",
@@ -81,12 +84,13 @@ const EXPECTED: [(&str, &str); 35] = [
     ),
     (
         "connectors[].expected",
-        "what the other side knows, first of all `inbound_connectors`",
+        "what the other side knows, first of all `inbound_connectors`; it may be left out only where \
+         `exports.inbound_connectors` says it",
     ),
     (
         "connectors[].expected.inbound_connectors",
         "at least one inbound connector of Exchange Online, such as `- name: Inbound from contoso` with its \
-         `tls_sender_certificate_name`; Get-InboundConnector shows both",
+         `tls_sender_certificate_name`, which Get-InboundConnector shows, or else `exports.inbound_connectors`",
     ),
     (
         "connectors[].expected.inbound_connectors[]",
@@ -150,6 +154,79 @@ const EXPECTED: [(&str, &str); 35] = [
          certificate_domain_not_accepted, fell_back_to_ip, eku_no_server_auth",
     ),
     (
+        "connectors[].planned",
+        "a list of renewals under way, each with `thumbprint`, `from` and `until`",
+    ),
+    (
+        "connectors[].planned[]",
+        "a renewal with `thumbprint`, `from` and `until`",
+    ),
+    (
+        "connectors[].planned[].thumbprint",
+        "40 hexadecimal digits, as Get-ExchangeCertificate shows them",
+    ),
+    (
+        "connectors[].planned[].from",
+        "a time with its zone, such as 2026-11-28T18:00:00Z or 2026-11-28T19:00:00+01:00",
+    ),
+    (
+        "connectors[].planned[].until",
+        "a time with its zone, such as 2026-12-05T18:00:00Z or 2026-12-05T19:00:00+01:00",
+    ),
+    (
+        "connectors[].planned[].reason",
+        "a remark for whoever is called, such as CHG0012345",
+    ),
+    (
+        "connectors[].silent_after",
+        "a whole number followed by s, m, h or d, at least 5m, such as 2h",
+    ),
+    (
+        "exports",
+        "JSON files, such as `inbound_connectors: exports/inbound-connectors.json`",
+    ),
+    (
+        "exports.inbound_connectors",
+        "a JSON file written by Get-InboundConnector",
+    ),
+    (
+        "exports.accepted_domains",
+        "a JSON file written by Get-AcceptedDomain",
+    ),
+    (
+        "exports.send_connectors",
+        "a JSON file written by Get-SendConnector",
+    ),
+    (
+        "exports.certificates",
+        "a JSON file written by Get-ExchangeCertificate",
+    ),
+    (
+        "inventory",
+        "a list of certificate files, such as [certificates/*.cer]",
+    ),
+    (
+        "inventory[]",
+        "a certificate file, DER or PEM, such as certificates/mail.cer or certificates/*.cer",
+    ),
+    ("alerts", "`expiry` and `rollout_window`"),
+    (
+        "alerts.expiry",
+        "`warning` and `critical`, such as `{ warning: 33%, critical: 10% }`",
+    ),
+    (
+        "alerts.expiry.warning",
+        "a share of the lifetime from 1% to 99%, such as 33%, or days, such as 21d; it comes before critical",
+    ),
+    (
+        "alerts.expiry.critical",
+        "a share of the lifetime from 1% to 99%, such as 10%, or days, such as 7d; it comes after warning",
+    ),
+    (
+        "alerts.rollout_window",
+        "a whole number followed by s, m, h or d, at least 1m, such as 4h",
+    ),
+    (
         "receivers",
         "a list of receivers, each with `name` and `webhook`",
     ),
@@ -183,12 +260,7 @@ const EXPECTED: [(&str, &str); 35] = [
 
 /// Keys that a later version will honour. They are refused, because a key that is accepted and ignored is a lie.
 /// Whoever implements one moves its line to [`EXPECTED`].
-const NOT_YET: [&str; 14] = [
-    "exports",
-    "inventory",
-    "alerts",
-    "connectors[].planned",
-    "connectors[].silent_after",
+const NOT_YET: [&str; 9] = [
     "receivers[].fallback",
     "receivers[].template",
     "receivers[].teams",

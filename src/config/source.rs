@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_yaml::Spanned;
 
+use crate::config::duration::{self, Typed};
 use crate::config::keys::Key;
 use crate::config::paths::{PathPattern, Paths};
 use crate::config::problem::{Problems, Wrong, quoted};
@@ -12,8 +13,6 @@ use crate::config::typed;
 
 /// How far back the first start reads where `first_read` is left out.
 const DEFAULT_FIRST_READ: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest `first_read`; whoever wants more wants `all`.
-const MAX_FIRST_READ: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// One item of `sources:`.
 #[derive(Clone, Debug)]
@@ -43,19 +42,10 @@ impl Default for FirstRead {
 
 impl fmt::Display for FirstRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Last(duration) = self else {
-            return f.write_str("all");
-        };
-        let seconds = duration.as_secs();
-        // One day reads better as 24h, and 0 as 0s.
-        let (unit, letter) = match seconds {
-            0 => (1, 's'),
-            _ if seconds % 86_400 == 0 && seconds > 86_400 => (86_400, 'd'),
-            _ if seconds % 3_600 == 0 => (3_600, 'h'),
-            _ if seconds % 60 == 0 => (60, 'm'),
-            _ => (1, 's'),
-        };
-        write!(f, "{}{letter}", seconds / unit)
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Last(duration) => Typed(*duration).fmt(f),
+        }
     }
 }
 
@@ -118,24 +108,7 @@ fn first_read_of(text: &str) -> Result<FirstRead, Wrong> {
     if text == "all" {
         return Ok(FirstRead::All);
     }
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit.trim_start() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        "" if !number.is_empty() => return Err("has no unit".into()),
-        _ => return Err(format!("{} is no duration", quoted(text)).into()),
-    };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("{} is no duration", quoted(text)))?;
-    let duration = number.checked_mul(seconds).map(Duration::from_secs);
-    duration
-        .filter(|duration| *duration <= MAX_FIRST_READ)
-        .map(FirstRead::Last)
-        .ok_or_else(|| "is longer than 3650d; `all` reads everything".into())
+    duration::read(text).map(FirstRead::Last)
 }
 
 fn overlap(one: &SourceConfig, other: &SourceConfig) -> bool {

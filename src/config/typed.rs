@@ -21,6 +21,9 @@ type List<T> = Vec<Spanned<T>>;
 pub(super) struct File {
     pub(super) sources: Spanned<List<Source>>,
     pub(super) connectors: Option<List<Connector>>,
+    pub(super) exports: Option<Spanned<Exports>>,
+    pub(super) inventory: Option<List<String>>,
+    pub(super) alerts: Option<Alerts>,
     pub(super) receivers: Option<List<Receiver>>,
 }
 
@@ -36,8 +39,42 @@ pub(super) struct Source {
 #[serde(deny_unknown_fields)]
 pub(super) struct Connector {
     pub(super) name: Text,
-    pub(super) expected: Spanned<Expected>,
+    pub(super) expected: Option<Spanned<Expected>>,
     pub(super) accept: Option<List<String>>,
+    pub(super) planned: Option<List<Planned>>,
+    pub(super) silent_after: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Planned {
+    pub(super) thumbprint: Text,
+    pub(super) from: Text,
+    pub(super) until: Text,
+    pub(super) reason: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exports {
+    pub(super) inbound_connectors: Option<Text>,
+    pub(super) accepted_domains: Option<Text>,
+    pub(super) send_connectors: Option<Text>,
+    pub(super) certificates: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alerts {
+    pub(super) expiry: Option<Expiry>,
+    pub(super) rollout_window: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expiry {
+    pub(super) warning: Option<Text>,
+    pub(super) critical: Option<Text>,
 }
 
 #[derive(Deserialize)]

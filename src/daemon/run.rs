@@ -29,6 +29,7 @@ use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::tail::Message;
 use crate::pipeline::engine::Engine;
+use crate::pipeline::export::Exports;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
@@ -147,7 +148,7 @@ impl Daemon {
     ) -> Result<Self, String> {
         let now = clock::now();
         let mut engine = Engine::default();
-        engine.set_expectations(config.expectations.clone(), now);
+        engine.set_expectations(config.expectations(&Exports::default()), now);
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         let mut reader = Reader::new(messages);
@@ -258,7 +259,8 @@ impl Daemon {
         self.reader.follow(&config.sources, &mut self.engine, now)?;
         self.poster = Arc::new(poster);
         self.engine.set_receivers(receivers(&config.receivers), now);
-        self.engine.set_expectations(config.expectations, now);
+        self.engine
+            .set_expectations(config.expectations(&Exports::default()), now);
         Ok(())
     }
 }

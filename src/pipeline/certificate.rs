@@ -142,7 +142,7 @@ impl Certificate {
 }
 
 /// A name as DNS compares it; `None` for what is no DNS name (a common name can be anything).
-fn dns_name(name: &str) -> Option<String> {
+pub fn dns_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let (star, host) = match name.strip_prefix("*.") {
         Some(host) => ("*.", host),

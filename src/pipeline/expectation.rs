@@ -4,49 +4,72 @@
 //! so that an admin recognises them. Where Exchange may leave a property out, the type says so: absent is unknown,
 //! never false.
 
+pub mod combined;
 pub mod settings;
 
-use std::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
 
 use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::expectation::combined::Origins;
 pub use crate::pipeline::expectation::settings::ExpiryThresholds;
 pub use crate::pipeline::expectation::settings::Settings;
 pub use crate::pipeline::expectation::settings::Threshold;
+pub use crate::pipeline::export::inbound::ConnectorType;
+pub use crate::pipeline::export::inbound::Ipv4Range;
 
-/// Everything that is expected, one entry per `connectors:` item of the configuration, in its order.
+/// Everything that is expected: what the configuration says, completed by what Exchange exported.
 #[derive(Clone, Debug, Default)]
 pub struct Expectations {
     entries: Vec<Expectation>,
+    /// Positions of the entries that mean one connector only, by its name in lower case: an export may hold many.
+    exact: HashMap<String, usize>,
+    /// Names of the connectors that are disabled, in lower case.
+    disabled: HashSet<String>,
 }
 
 impl Expectations {
     /// Keeps the entries in the order given; the first whose pattern fits a connector is the one that counts.
     pub fn new(entries: Vec<Expectation>) -> Self {
-        Self { entries }
+        Self {
+            entries,
+            ..Self::default()
+        }
     }
 
     /// The expectation for a send connector, or `None`: then it is shown but neither judged nor alerted on.
     pub fn for_connector(&self, connector: &str) -> Option<&Expectation> {
+        if !self.exact.is_empty() || !self.disabled.is_empty() {
+            let name = connector.to_lowercase();
+            if self.disabled.contains(&name) {
+                return None;
+            }
+            if let Some(&position) = self.exact.get(&name) {
+                return self.entries.get(position);
+            }
+        }
         self.entries
             .iter()
             .find(|entry| entry.pattern.matches(connector))
     }
 
-    /// The entries in the order of the configuration.
+    /// The entries in their order.
     pub fn entries(&self) -> &[Expectation] {
         &self.entries
     }
 }
 
-/// A connector name of the configuration: a glob (`*`, `?`, `[…]`), compared without case.
+/// Which send connectors are meant: a glob of the configuration (`*`, `?`, `[…]`), or one name of an export. Compared
+/// without case.
 #[derive(Clone, Debug)]
 pub struct ConnectorPattern {
     typed: String,
-    matcher: GlobMatcher,
+    /// `None`: only the name itself is meant, whatever characters are in it.
+    matcher: Option<GlobMatcher>,
 }
 
 impl ConnectorPattern {
@@ -61,32 +84,37 @@ impl ConnectorPattern {
             .map_err(|error| error.kind().to_string())?;
         Ok(Self {
             typed: typed.to_owned(),
-            matcher: glob.compile_matcher(),
+            matcher: Some(glob.compile_matcher()),
         })
     }
 
-    /// The pattern as it was typed.
+    /// Means the connector of this name alone.
+    pub fn exact(name: &str) -> Self {
+        Self {
+            typed: name.to_owned(),
+            matcher: None,
+        }
+    }
+
+    /// Whether one connector alone is meant, because an export names it.
+    pub fn is_exact(&self) -> bool {
+        self.matcher.is_none()
+    }
+
+    /// The pattern as it was typed, or the name.
     pub fn as_str(&self) -> &str {
         &self.typed
     }
 
     /// Whether a send connector's name, as the log spells it, is meant.
     pub fn matches(&self, connector: &str) -> bool {
-        self.typed.eq_ignore_ascii_case(connector) || self.matcher.is_match(connector)
-    }
-}
-
-impl Eq for ConnectorPattern {}
-
-impl PartialEq for ConnectorPattern {
-    /// The same text means the same connectors.
-    fn eq(&self, other: &Self) -> bool {
-        self.typed == other.typed
+        let is_match = |matcher: &GlobMatcher| matcher.is_match(connector);
+        self.typed.eq_ignore_ascii_case(connector) || self.matcher.as_ref().is_some_and(is_match)
     }
 }
 
 /// What one send connector (or all whose names fit a pattern) is expected to present.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Expectation {
     /// Which send connectors are meant.
     pub pattern: ConnectorPattern,
@@ -106,6 +134,33 @@ pub struct Expectation {
     pub silent_after: Option<Duration>,
     /// Whether the connector writes a protocol log at all (`ProtocolLoggingLevel`); `None`: unknown.
     pub protocol_logging: Option<bool>,
+    /// Where the fields come from.
+    pub origins: Origins,
+}
+
+impl Expectation {
+    /// Whether both lead to the same verdict on everything. Where a value comes from does not change it, nor which
+    /// connectors are meant besides, nor what rests on the clock alone.
+    pub fn judges_like(&self, other: &Self) -> bool {
+        let Self {
+            pattern: _,
+            inbound_connectors,
+            accepted_domains,
+            tls_certificate_name,
+            thumbprints,
+            accept,
+            planned,
+            silent_after: _,
+            protocol_logging: _,
+            origins: _,
+        } = self;
+        *inbound_connectors == other.inbound_connectors
+            && *accepted_domains == other.accepted_domains
+            && *tls_certificate_name == other.tls_certificate_name
+            && *thumbprints == other.thumbprints
+            && *accept == other.accept
+            && *planned == other.planned
+    }
 }
 
 /// An inbound connector of Exchange Online (`Get-InboundConnector`).
@@ -123,52 +178,6 @@ pub struct InboundConnector {
     pub sender_ip_addresses: Vec<Ipv4Range>,
     /// `CloudServicesMailEnabled`; `None`: unknown.
     pub cloud_services_mail_enabled: Option<bool>,
-}
-
-/// `ConnectorType` of an inbound connector.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ConnectorType {
-    /// Mail of the organisation's own servers: the only type that attributes relayed mail.
-    OnPremises,
-    /// Mail of a partner organisation.
-    Partner,
-}
-
-/// An IPv4 address range in CIDR form.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ipv4Range {
-    network: Ipv4Addr,
-    prefix: u8,
-}
-
-impl Ipv4Range {
-    /// Reads `a.b.c.d` or `a.b.c.d/n` with n from 24 to 32, as Exchange Online accepts them.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, prefix.parse().ok()?),
-            None => (text, 32),
-        };
-        let network = address.parse().ok()?;
-        (24..=32)
-            .contains(&prefix)
-            .then_some(Self { network, prefix })
-    }
-
-    /// Whether the address lies in the range.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        let mask = u32::MAX << (32 - u32::from(self.prefix));
-        u32::from(address) & mask == u32::from(self.network) & mask
-    }
-}
-
-impl std::fmt::Display for Ipv4Range {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.prefix == 32 {
-            write!(f, "{}", self.network)
-        } else {
-            write!(f, "{}/{}", self.network, self.prefix)
-        }
-    }
 }
 
 /// A renewal under way: inside the window the old and the new certificate are both fine.

@@ -105,6 +105,8 @@ fn is_same_host(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    pub(in crate::pipeline::inventory) mod specimen;
+
     use super::*;
 
     #[test]

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certdrift::config::{FirstRead, UrlSource, describe, load, parse};
+use certdrift::config::{ExportFiles, FirstRead, UrlSource, describe, load, parse};
+use certdrift::pipeline::expectation::Settings;
+use certdrift::pipeline::export::Exports;
 use certdrift::pipeline::verdict::reason::Severity;
 use proptest::prelude::{any, prop_assert, proptest};
 use proptest::sample::Index;
@@ -107,8 +109,8 @@ fn the_documented_configuration_means_what_its_comments_say() {
     ));
     assert_eq!(fit.unwrap().server.as_deref(), Some("EX07"));
 
-    let entry = config
-        .expectations
+    let expectations = config.expectations(&Exports::default());
+    let entry = expectations
         .for_connector("outbound to office 365 - a1b2")
         .unwrap();
     let inbound = &entry.inbound_connectors[0];
@@ -124,6 +126,26 @@ fn the_documented_configuration_means_what_its_comments_say() {
         "3F2504E04F8941D39A0C0305E82C3301A1B2C3D4"
     );
     assert_eq!(entry.accept, ["wildcard_certificate"]);
+    let [planned] = &entry.planned[..] else {
+        panic!("{:?}", entry.planned)
+    };
+    assert_eq!(planned.until.to_string(), "2026-12-05T18:00:00Z");
+    assert_eq!(planned.reason.as_deref(), Some("CHG0012345"));
+    assert_eq!(entry.silent_after, Some(Duration::from_secs(2 * 60 * 60)));
+
+    let exports = repository("config/exports");
+    assert_eq!(
+        config.exports,
+        ExportFiles {
+            inbound_connectors: Some(exports.join("inbound-connectors.json")),
+            accepted_domains: Some(exports.join("accepted-domains.json")),
+            send_connectors: Some(exports.join("send-connectors.json")),
+            certificates: Some(exports.join("certificates.json")),
+        }
+    );
+    let certificate = repository("config/certificates/mail.cer");
+    assert!(config.inventory[0].fit(&certificate).is_some());
+    assert_eq!(config.settings, Settings::default());
 
     let [oncall, archive] = &config.receivers[..] else {
         panic!("{:?}", config.receivers)
@@ -151,7 +173,7 @@ fn the_quick_start_reads_the_sample_logs_and_calls_nobody() {
     assert_eq!(fit.unwrap().server.as_deref(), Some("EX02"));
     assert!(
         config
-            .expectations
+            .expectations(&Exports::default())
             .for_connector("Outbound to Office 365")
             .is_some()
     );
@@ -188,7 +210,7 @@ receivers: 1 receiver
 warning: no connectors, so certificates are shown, but nothing is judged
 warning: receiver oncall is called over http, which is not encrypted
 ";
-    assert_eq!(describe(&config), expected);
+    assert_eq!(describe(&config, &Exports::default()), expected);
 }
 
 #[test]
@@ -212,7 +234,7 @@ fn aliases_that_multiply_are_stopped() {
 /// Reads a text, whatever it is, and prints what comes of it.
 fn outcome(text: &str) -> String {
     match parse(text, Path::new("certdrift.yml"), None) {
-        Ok(config) => describe(&config),
+        Ok(config) => describe(&config, &Exports::default()),
         Err(error) => error.to_string(),
     }
 }

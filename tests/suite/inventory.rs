@@ -221,3 +221,23 @@ fn every_cut_of_a_certificate_is_told_and_none_is_taken() {
         assert_eq!(found, (0, 1), "{length}");
     }
 }
+
+#[test]
+fn a_certificate_with_a_flipped_byte_is_another_or_none() {
+    let whole = bytes("mail.cer");
+    for at in 0..whole.len() {
+        for mask in [0x01, 0x20, 0x80, 0xFF] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= mask;
+            let Reading {
+                certificates,
+                problems,
+            } = read(&damaged, "damaged.cer");
+            assert_eq!(certificates.len() + problems.len(), 1, "{at} {mask}");
+            for read in certificates {
+                let thumbprint = read.certificate.thumbprint.expect("always there");
+                assert_ne!(thumbprint.to_string(), MAIL.thumbprint, "{at} {mask}");
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@
 
 mod cases;
 mod config;
+mod exports;
 mod formats;
 mod inventory;
 mod preflight;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use certdrift::pipeline::engine::Engine;
 use certdrift::pipeline::expectation::Expectations;
+use certdrift::pipeline::export::Exports;
 use certdrift::pipeline::file::LogFile;
 use certdrift::pipeline::outbox::{Delivery, FailureReason, Outcome, Receiver};
 use certdrift::pipeline::session::StreamId;
@@ -118,7 +119,7 @@ fn expected(certificate_name: &str) -> Expectations {
     );
     certdrift::config::parse(&text, "certdrift.yml".as_ref(), None)
         .unwrap()
-        .expectations
+        .expectations(&Exports::default())
 }
 
 fn rows(session: u64, time: Timestamp, does: Does) -> String {

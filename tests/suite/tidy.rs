@@ -17,6 +17,7 @@ const STAGES: &[&str] = &[
     "session",
     "inventory",
     "ledger",
+    "export",
     "expectation",
     "verdict",
     "preflight",

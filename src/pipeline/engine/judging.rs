@@ -205,7 +205,9 @@ impl Judging {
         };
         for (place, watched) in &mut self.watched {
             if let Some(bench) = standards.bench(place)
-                && before.for_connector(&place.connector) != Some(bench.expectation)
+                && !before
+                    .for_connector(&place.connector)
+                    .is_some_and(|before| before.judges_like(bench.expectation))
             {
                 watched.findings.expectation_changed(bench);
             }

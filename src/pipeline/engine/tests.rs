@@ -7,6 +7,7 @@ use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::InboundConnector;
+use crate::pipeline::expectation::combined::Origins;
 use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::verdict::reason::Severity;
 
@@ -34,6 +35,7 @@ fn expectations(name: &str) -> Expectations {
         planned: Vec::new(),
         silent_after: None,
         protocol_logging: None,
+        origins: Origins::default(),
     }])
 }
 

@@ -247,4 +247,4 @@ fn extended_key_usage(parsed: &X509Certificate<'_>) -> Result<Option<ExtendedKey
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -52,5 +52,7 @@ pub(super) fn is_outside(command: &[u8], accepted_domains: &[String]) -> bool {
     !domain.is_empty()
         && domain.is_ascii()
         && !tenant_default.into_iter().any(below)
-        && !accepted_domains.iter().any(|parent| below(parent))
+        && !accepted_domains
+            .iter()
+            .any(|parent| below(parent.strip_prefix("*.").unwrap_or(parent)))
 }

@@ -83,7 +83,8 @@ fn watching() -> (Sessions, StreamId) {
         server: Arc::from("EX01"),
         connector: Arc::from("Outbound"),
     };
-    let accepted: Arc<[String]> = Arc::from(["contoso.com".to_owned()]);
+    let accepted: Arc<[String]> =
+        Arc::from(["contoso.com".to_owned(), "*.adatum.example".to_owned()]);
     sessions.watch_relay(&place, Some(accepted));
     (sessions, stream)
 }
@@ -291,6 +292,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
         ),
         (&[">|RCPT TO:<c@sub.Contoso.COM>", "<|250 ok"], &[]),
         (&[">|RCPT TO:<c@notcontoso.com>", "<|250 ok"], &["relayed"]),
+        (&[">|RCPT TO:<c@eu.adatum.example>", "<|250 ok"], &[]),
         (
             &[">|RCPT TO:<c@tenant.mail.onmicrosoft.com>", "<|250 ok"],
             &[],

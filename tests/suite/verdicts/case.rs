@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use certdrift::pipeline::certificate::{Certificate, Gaps, Thumbprint, ValiditySource};
+use certdrift::pipeline::expectation::combined::Origins;
 use certdrift::pipeline::expectation::{
     ConnectorPattern, ConnectorType, Expectation, InboundConnector, Ipv4Range, PlannedRenewal,
     Settings, Threshold,
@@ -281,6 +282,7 @@ impl Case {
             planned: self.planned.iter().map(planned_renewal).collect(),
             silent_after: None,
             protocol_logging: None,
+            origins: Origins::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::expectation::Ipv4Range;
 use crate::pipeline::expectation::Settings;
+use crate::pipeline::expectation::combined::Origins;
 use crate::pipeline::inventory::Inventory;
 use crate::pipeline::inventory::InventoryCertificate;
 
@@ -77,6 +78,7 @@ fn expectation(by_address: bool) -> Expectation {
         planned: Vec::new(),
         silent_after: None,
         protocol_logging: None,
+        origins: Origins::default(),
     }
 }
 

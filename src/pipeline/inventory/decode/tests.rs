@@ -1,12 +1,10 @@
 //! Certificates that no tool would issue, and the limits.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-pub(in crate::pipeline::inventory) mod specimen;
-
 use proptest::prelude::*;
 
 use super::*;
-use specimen::{Specimen, extension, oid, tlv};
+use crate::pipeline::inventory::tests::specimen::{Specimen, extension, oid, tlv};
 
 const ALTERNATIVE_NAMES: &str = "2.5.29.17";
 const PURPOSES: &str = "2.5.29.37";

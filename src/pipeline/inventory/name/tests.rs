@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pipeline::certificate::dn::MAX_ATTRIBUTES;
-use crate::pipeline::inventory::decode::tests::specimen::{name, oid, tlv};
+use crate::pipeline::inventory::tests::specimen::{name, oid, tlv};
 
 const NUMERIC: u8 = 0x12;
 const PRINTABLE: u8 = 0x13;

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::inventory::decode::tests::specimen::{Specimen, name, tlv};
+use crate::pipeline::inventory::tests::specimen::{Specimen, name, tlv};
 
 /// A certificate with this common name.
 fn der(common_name: &str) -> Vec<u8> {
