@@ -250,6 +250,7 @@ mod tests {
             expected: true,
             verdict: *verdict,
             reasons: vec![verdict::state(*code, "a", "b", String::new())],
+            silent_after: None,
         });
         Report {
             files: 1,
