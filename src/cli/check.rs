@@ -22,10 +22,10 @@ use crate::cli::complain;
 use crate::config;
 use crate::config::Config;
 use crate::daemon::clock;
+use crate::daemon::expected::ExpectedFiles;
 use crate::daemon::source;
 use crate::daemon::source::LogDirectory;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::export::Exports;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
 use crate::pipeline::snapshot::SourceStatus;
@@ -114,7 +114,10 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     let directories = directories(arguments, config.as_ref())?;
     let mut engine = Engine::default();
     if let Some(config) = &config {
-        engine.set_expectations(config.expectations(&Exports::default()), now);
+        let known = ExpectedFiles::read_once(config, now)?;
+        engine.set_settings(config.settings);
+        engine.set_inventory(known.inventory);
+        engine.set_expectations(config.expectations(&known.exports), now);
     }
     let progress = progress(&directories);
     let mut reading = Reading::default();

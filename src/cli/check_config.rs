@@ -9,7 +9,8 @@ use crate::cli::FAILED;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
-use crate::pipeline::export::Exports;
+use crate::daemon::clock;
+use crate::daemon::expected::ExpectedFiles;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -19,11 +20,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    match config::load(&arguments.file) {
-        Ok(config) => answer(&config::describe(&config, &Exports::default()), 0, FAILED),
-        Err(error) => {
-            complain(&error.to_string());
+    match description(arguments) {
+        Ok(description) => answer(&description, 0, FAILED),
+        Err(message) => {
+            complain(&message);
             ExitCode::from(FAILED)
         }
     }
+}
+
+fn description(arguments: &Arguments) -> Result<String, String> {
+    let config = config::load(&arguments.file).map_err(|error| error.to_string())?;
+    let known = ExpectedFiles::read_once(&config, clock::now())?;
+    Ok(config::describe(&config, &known.exports))
 }

@@ -15,8 +15,8 @@ use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
 use crate::daemon::clock;
+use crate::daemon::expected::ExpectedFiles;
 use crate::daemon::source;
-use crate::pipeline::export::Exports;
 use crate::pipeline::inventory::InventoryCertificate;
 use crate::pipeline::inventory::reading;
 use crate::pipeline::inventory::reading::MAX_FILE_BYTES;
@@ -76,7 +76,8 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 fn examined(arguments: &Arguments) -> Result<Examined, Vec<String>> {
     let at = arguments.at.unwrap_or_else(clock::now);
     let config = config::load(&arguments.config_file).map_err(|error| vec![error.to_string()])?;
-    let expectations = config.expectations(&Exports::default());
+    let known = ExpectedFiles::read_once(&config, at).map_err(|message| vec![message])?;
+    let expectations = config.expectations(&known.exports);
     let mut examined = Examined {
         at,
         preflights: Vec::new(),

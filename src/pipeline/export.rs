@@ -116,6 +116,16 @@ impl Exports {
         }
         Ok(document.exported_at)
     }
+
+    /// Gives up what one export said, because it is no longer wanted.
+    pub fn forget(&mut self, kind: Kind) {
+        match kind {
+            Kind::InboundConnectors => self.inbound_connectors = None,
+            Kind::AcceptedDomains => self.accepted_domains = None,
+            Kind::SendConnectors => self.send_connectors = None,
+            Kind::Certificates => self.certificates = None,
+        }
+    }
 }
 
 /// No tenant with hybrid mail is without connectors or domains, but an export that failed is.

@@ -49,10 +49,34 @@ pub struct State {
     pub sources: Vec<SourceStatus>,
     /// Whether every source has been read up to its end once, or is known to be unreadable.
     pub ready: bool,
+    /// How the files are that say what is expected.
+    pub expectation: ExpectationStatus,
     /// The configuration in force.
     pub reload: ReloadStatus,
     /// When the daemon started.
     pub started_at: Timestamp,
+}
+
+/// How the files are in which Exchange says what is expected and what stands ready.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ExpectationStatus {
+    /// Every export of the configuration, and the certificate files with which something is wrong.
+    pub exports: Vec<ExportStatus>,
+}
+
+/// How one of these files is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExportStatus {
+    /// Which export, as the configuration calls it, or `inventory`.
+    pub name: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// When the content in force was exported; `None`: nothing is in force, or nobody knows.
+    pub exported_at: Option<Timestamp>,
+    /// What is wrong with the file as it is now, with the way out; whatever was in force before still is.
+    pub problem: Option<String>,
+    /// Since when it is wrong.
+    pub since: Option<Timestamp>,
 }
 
 /// What became of the last attempt to read the configuration.
