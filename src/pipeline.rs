@@ -11,7 +11,8 @@
 //!    from the configuration; [`verdict`] compares, and [`preflight`] does so before a renewal.
 //! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which
 //!    message is due at which receiver.
-//! 8. [`snapshot`] is the state as others see it; [`engine`] chains all of this.
+//! 8. [`snapshot`] is the state as others see it; [`health`] says what certdrift itself lacks; [`engine`] chains all of
+//!    this.
 //!
 //! No stage reads a file or a clock, logs, or waits: `now` is always an argument. So every story can be told to it in a
 //! test, and a test decides what time it is. The suite enforces both the order and the ban.
@@ -22,6 +23,7 @@ pub mod engine;
 pub mod expectation;
 pub mod export;
 pub mod file;
+pub mod health;
 pub mod inventory;
 pub mod ledger;
 pub mod lines;

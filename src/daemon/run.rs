@@ -34,6 +34,7 @@ use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::tail::Message;
 use crate::pipeline::engine::Engine;
+use crate::pipeline::health::Health;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
@@ -150,6 +151,7 @@ struct Daemon {
     engine: Engine,
     reader: Reader,
     expectation: Expectation,
+    health: Health,
     follower: Follower,
     poster: Arc<Poster>,
     state: Arc<ArcSwap<State>>,
@@ -190,6 +192,7 @@ impl Daemon {
             engine,
             reader,
             expectation,
+            health: Health::default(),
             follower,
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
@@ -241,6 +244,13 @@ impl Daemon {
     /// Brings everything up to date, shows it, and says what to send.
     fn turn(&mut self) -> Vec<Delivery> {
         let now = clock::now();
+        self.reader.tell_unreadable(&mut self.engine);
+        let sources = self.reader.statuses(&self.engine);
+        let expectation = self.expectation.known().status.clone();
+        let conditions = self
+            .health
+            .conditions(&sources, &expectation.exports, None, now);
+        self.engine.set_conditions(conditions);
         let due = self.engine.tick(now);
         let before = self.state.load();
         let snapshot = self.engine.snapshot(now);
@@ -251,9 +261,9 @@ impl Daemon {
         }
         self.state.store(Arc::new(State {
             snapshot,
-            sources: self.reader.statuses(&self.engine),
+            sources,
             ready,
-            expectation: self.expectation.known().status.clone(),
+            expectation,
             reload: self.reload,
             started_at: before.started_at,
         }));

@@ -24,6 +24,7 @@ const STAGES: &[&str] = &[
     "alert",
     "outbox",
     "snapshot",
+    "health",
     "engine",
 ];
 

@@ -94,8 +94,7 @@ impl Reader {
             let stays = sources.contains_key(&stream.source);
             if !stays {
                 // What was not read any more must not hold back the alerts of what is.
-                engine.end_stream(stream.id, now);
-                stream.set_behind(false, engine);
+                engine.forget_stream(stream.id, now);
             }
             stays
         });
@@ -194,6 +193,16 @@ impl Reader {
         self.sources.values().all(has_looked) && !self.streams.values().any(|stream| stream.behind)
     }
 
+    /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
+    pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
+        let now = clock::instant();
+        for stream in self.streams.values() {
+            let source = self.sources.get(&stream.source);
+            let is_seen = source.is_some_and(|source| source.is_seen(now));
+            engine.set_unreadable(stream.id, !is_seen);
+        }
+    }
+
     /// One entry per source and server, ordered by both.
     pub(super) fn statuses(&self, engine: &Engine) -> Vec<SourceStatus> {
         let mut statuses = Vec::new();
@@ -244,6 +253,12 @@ impl Source {
     /// Whether its thread has not been heard of for so long that it must hang.
     fn is_silent(&self, now: Instant) -> bool {
         now.duration_since(self.heard) >= SILENT
+    }
+
+    /// Whether everything could be read at the last look, and that was just now.
+    fn is_seen(&self, now: Instant) -> bool {
+        let had_no_trouble = |look: &Look| look.trouble.is_none();
+        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
     }
 
     fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
