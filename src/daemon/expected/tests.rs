@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use crate::config;
 use crate::config::Config;
 use crate::daemon::expected::ExpectedFiles;
+use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
+use crate::daemon::expected::MAX_CHANGES;
 
 const DOMAINS: &str = r#"[{"DomainName":"contoso.com"}]"#;
 /// Of the same length.
@@ -261,6 +263,20 @@ fn whoever_looks_once_is_told_of_every_broken_file() {
     fs::write(folder.path().join("c.cer"), raw_certificate()).unwrap();
     let known = ExpectedFiles::read_once(&config, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(told(&known), "contoso.com, c.cer@?");
+}
+
+#[test]
+fn the_thread_tells_what_it_finds_first_and_what_another_configuration_means() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("domains.json"), DOMAINS).unwrap();
+    let (news, mut heard) = tokio::sync::mpsc::channel(MAX_CHANGES);
+    let config = configuration(folder.path(), ACCEPTED);
+    let follower = Follower::start(&config, news).unwrap();
+    assert_eq!(told(&heard.blocking_recv().unwrap()), "contoso.com");
+    follower.reconfigure(&configuration(folder.path(), ""));
+    assert_eq!(told(&heard.blocking_recv().unwrap()), "");
+    drop(follower);
+    assert!(heard.blocking_recv().is_none(), "the thread has ended");
 }
 
 fn raw_certificate() -> Vec<u8> {
