@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::pipeline::certificate::dn::DistinguishedName;
 use crate::pipeline::certificate::dn::issuer_subject;
+use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
@@ -81,14 +82,14 @@ impl Finding {
         }
     }
 
-    fn of(reason: Reason, connector: &str) -> Self {
+    fn of(reason: Reason, pattern: &ConnectorPattern) -> Self {
         Self {
             code: reason.code.as_str(),
             severity: reason.severity,
             expected: reason.expected,
             observed: reason.observed,
             message: reason.message,
-            action: action::of_pattern(action::in_advance(&reason.action), connector),
+            action: action::of_pattern(action::in_advance(&reason.action), pattern),
         }
     }
 }
@@ -156,7 +157,7 @@ fn prospect(
     let mut findings: Vec<Finding> = judgement
         .reasons
         .into_iter()
-        .map(|reason| Finding::of(reason, connector))
+        .map(|reason| Finding::of(reason, &expectation.pattern))
         .collect();
     let mut lookup = lookup(certificate, expectation);
     if judgement.verdict == Verdict::Mismatch && !lookup.action.is_empty() {
@@ -198,7 +199,7 @@ fn lookup(certificate: &InventoryCertificate, expectation: &Expectation) -> Find
         known.subject.as_str(),
         known.issuer.as_deref().unwrap_or_default(),
     );
-    let set = action::set_certificate(certificate, expectation.pattern.as_str());
+    let set = action::set_certificate(certificate, &expectation.pattern);
     let Some(configured) = expectation.tls_certificate_name.as_deref() else {
         let observed = format!("issuer {issuer}, subject {subject}");
         return Finding {

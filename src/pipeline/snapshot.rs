@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 
 use crate::pipeline::alert::Firing;
@@ -99,6 +100,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The reasons that hold.
     pub reasons: Vec<Reason>,
+    /// For how long it may be silent; `None`: not learned yet.
+    pub silent_after: Option<SignedDuration>,
 }
 
 /// An inbound connector that some send connectors are expected to match.

@@ -190,7 +190,17 @@ fn plural(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::pipeline::engine::Engine;
+    use crate::pipeline::file::LogFile;
+    use crate::pipeline::file::Tally;
+    use crate::pipeline::snapshot::Snapshot;
+    use crate::pipeline::verdict;
+    use crate::pipeline::verdict::reason::ReasonCode;
 
     #[test]
     fn a_hostile_text_stays_one_line_within_the_limit() {
@@ -223,6 +233,101 @@ mod tests {
             assert!(whole.starts_with("CRITICAL - xxx"), "{whole}");
             assert!(whole.ends_with(&format!("{ending}{behind}")), "{whole}");
         }
+    }
+
+    /// A report with these connectors: name, verdict, the code of its reason.
+    fn report(connectors: &[(String, Verdict, ReasonCode)]) -> Report {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut engine = Engine::default();
+        let stream = engine.open_stream("EX01");
+        let log = "#Log-type: SMTP Send Protocol Log\r\n2026-01-01T00:00:00.000Z,Outbound,08DD000000000001,0,,,+,,\r\n";
+        engine.feed(stream, &mut LogFile::default(), log.as_bytes(), at);
+        let judged = connectors.iter().map(|(connector, verdict, code)| Judged {
+            place: Place {
+                server: Arc::from("EX01|"),
+                connector: Arc::from(connector.as_str()),
+            },
+            expected: true,
+            verdict: *verdict,
+            reasons: vec![verdict::state(*code, "a", "b", String::new())],
+            silent_after: None,
+        });
+        Report {
+            files: 1,
+            refused: Vec::new(),
+            tally: Tally::default(),
+            sources: Vec::new(),
+            first_row: None,
+            last_row: None,
+            snapshot: Snapshot {
+                judged: judged.collect(),
+                ..engine.snapshot(at)
+            },
+            judged: true,
+        }
+    }
+
+    #[test]
+    fn the_gravest_connector_comes_first() {
+        let exact = ("A".to_owned(), Verdict::Match, ReasonCode::Exact);
+        let warned = ("B".to_owned(), Verdict::Match, ReasonCode::NotCrossPremises);
+        let fragile = ("C".to_owned(), Verdict::Fragile, ReasonCode::BareDomain);
+        let unknown = ("D".to_owned(), Verdict::Unknown, ReasonCode::NoSessionSeen);
+        let mismatch = ("E".to_owned(), Verdict::Mismatch, ReasonCode::NameMismatch);
+        let also = ("F".to_owned(), Verdict::Mismatch, ReasonCode::Expired);
+        let all = [exact, warned, fragile, unknown, mismatch, also];
+        for (count, start, others) in [
+            (1, "OK - EX01/, A: match (exact): ", None),
+            (
+                2,
+                "WARNING - EX01/, B: match (not_cross_premises): ",
+                Some("1 match"),
+            ),
+            (
+                3,
+                "WARNING - EX01/, C: fragile (bare_domain): ",
+                Some("2 match"),
+            ),
+            (
+                4,
+                "UNKNOWN - EX01/, D: unknown (no_session_seen): ",
+                Some("1 fragile, 2 match"),
+            ),
+            (
+                6,
+                "CRITICAL - EX01/, E: mismatch (name_mismatch): ",
+                Some("1 mismatch, 1 unknown, 1 fragile, 2 match"),
+            ),
+        ] {
+            let line = check(&report(&all[..count]));
+            assert!(line.starts_with(start), "{line}");
+            let told = line
+                .split(" | ")
+                .next()
+                .and_then(|it| it.split_once(" Others: "));
+            assert_eq!(told.map(|(_, others)| others), others, "{line}");
+        }
+    }
+
+    #[test]
+    fn many_connectors_with_hostile_names_fit_the_line() {
+        let hostile = "x|\u{202e}\n'=".repeat(200);
+        let connector = |number| {
+            (
+                format!("{hostile}{number}"),
+                Verdict::Mismatch,
+                ReasonCode::NameMismatch,
+            )
+        };
+        let connectors: Vec<_> = (0..2048).map(connector).collect();
+        let line = check(&report(&connectors));
+        assert!(line.len() <= MAX_LINE, "{}", line.len());
+        assert_eq!(line.matches('|').count(), 1, "{line}");
+        assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
+        assert!(
+            line.contains(" Others: 2047 mismatch | sessions="),
+            "{line}"
+        );
     }
 
     fn room(behind: &str) -> usize {

@@ -1,5 +1,6 @@
 //! The next command, ready to paste into the Exchange Management Shell.
 
+use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::inventory::InventoryCertificate;
 use crate::pipeline::verdict::powershell_quote;
 
@@ -10,14 +11,17 @@ const LIST_INBOUND: &str =
 const MAX_REQUEST_NAMES: usize = 100;
 
 /// Makes the send connector look for this certificate.
-pub(super) fn set_certificate(certificate: &InventoryCertificate, connector: &str) -> String {
+pub(super) fn set_certificate(
+    certificate: &InventoryCertificate,
+    pattern: &ConnectorPattern,
+) -> String {
     let thumbprint = certificate.certificate.thumbprint;
     let thumbprint = thumbprint.map(|it| it.to_string()).unwrap_or_default();
     let command = format!(
         "$c = Get-ExchangeCertificate -Thumbprint {thumbprint}; Set-SendConnector {} -TlsCertificateName \"<I>$($c.Issuer)<S>$($c.Subject)\"",
-        powershell_quote(connector)
+        powershell_quote(pattern.as_str())
     );
-    let command = of_pattern(command, connector);
+    let command = of_pattern(command, pattern);
     format!(
         "{command}\n# Before: Import-ExchangeCertificate on every source transport server of the connector, with the private key."
     )
@@ -77,11 +81,11 @@ pub(super) fn postponed(action: &str) -> String {
 }
 
 /// `Set-SendConnector` takes no pattern, and which connectors it means here nobody knows before the command runs.
-pub(super) fn of_pattern(action: String, connector: &str) -> String {
-    if !connector.contains(['*', '?', '[']) {
+pub(super) fn of_pattern(action: String, pattern: &ConnectorPattern) -> String {
+    if pattern.is_exact() || !pattern.as_str().contains(['*', '?', '[']) {
         return action;
     }
-    let quoted = powershell_quote(connector);
+    let quoted = powershell_quote(pattern.as_str());
     let matching = format!("Get-SendConnector | Where-Object Name -like {quoted} |");
     action
         .replace(&format!("Get-SendConnector {quoted} |"), &matching)

@@ -147,22 +147,28 @@ fn the_send_connector_finds_a_certificate_by_issuer_and_subject() {
 #[test]
 fn a_command_fits_one_connector_or_all_that_a_pattern_means() {
     let certificate = certificate(SUBJECT, ISSUER, 0xAB);
+    let typed = |text| ConnectorPattern::new(text).unwrap_or_else(|_| unreachable!());
+    let exact = ConnectorPattern::exact;
     for (pattern, wanted) in [
         (
-            "Outbound",
+            typed("Outbound"),
             "Set-SendConnector 'Outbound' -TlsCertificateName ",
         ),
         (
-            "Outbound*",
+            typed("Outbound*"),
             "Get-SendConnector | Where-Object Name -like 'Outbound*' | Set-SendConnector -TlsCertificateName ",
         ),
-        ("It's", "Set-SendConnector 'It''s' -TlsCertificateName "),
+        // A name of an export, which may hold any character.
+        (
+            exact("It's *"),
+            "Set-SendConnector 'It''s *' -TlsCertificateName ",
+        ),
     ] {
-        let configured = format!("<S>{ISSUER}");
-        let preflight = judged(
-            &certificate,
-            expectation(pattern, "mail.contoso.com", &configured),
-        );
+        let expectation = Expectation {
+            pattern,
+            ..expectation("", "mail.contoso.com", &format!("<S>{ISSUER}"))
+        };
+        let preflight = judged(&certificate, expectation);
         let action = finding(&preflight, "tls_certificate_name_differs").map(|it| it.action);
         let start = format!(
             "$c = Get-ExchangeCertificate -Thumbprint {}; {wanted}",
@@ -171,7 +177,7 @@ fn a_command_fits_one_connector_or_all_that_a_pattern_means() {
         let fits = action
             .as_deref()
             .is_some_and(|action| action.starts_with(&start));
-        assert!(fits, "{pattern}: {action:?}");
+        assert!(fits, "{wanted}: {action:?}");
     }
 }
 
