@@ -237,6 +237,19 @@ fn certificate_files_come_and_go() {
 }
 
 #[test]
+fn a_certificate_without_bytes_is_left_out_with_a_remark() {
+    let mut story = Story::new("exports: { certificates: some.json }\n");
+    story.write(
+        "some.json",
+        include_bytes!("../../../tests/cases/exports/certificates/one-without-raw-data.json"),
+    );
+    let known = story.look().unwrap();
+    assert_eq!(told(&known), "some.json@EX01");
+    assert_eq!(known.remarks.len(), 1);
+    assert!(known.remarks[0].starts_with("some.json: 1 certificates without RawData"));
+}
+
+#[test]
 fn a_directory_is_no_export() {
     let mut story = Story::new(ACCEPTED);
     fs::create_dir(story.path("domains.json")).unwrap();
@@ -283,5 +296,5 @@ fn raw_certificate() -> Vec<u8> {
     let mut exports = crate::pipeline::export::Exports::default();
     let kind = crate::pipeline::export::Kind::Certificates;
     exports.take(kind, CERTIFICATES).unwrap();
-    exports.certificates.unwrap()[0].der.clone()
+    exports.certificates.unwrap()[0].der.clone().unwrap()
 }
