@@ -120,7 +120,7 @@ $InboundConnectorProperties = @{
 }
 $AcceptedDomainProperties = @{
     Word = @('DomainName', 'DomainType')
-    Flag = @()
+    Flag = @('MatchSubDomains')
     List = @()
     Utc  = @()
 }

@@ -218,14 +218,24 @@ impl ExpectedFiles {
     fn exported_certificates(&self) -> (Vec<InventoryCertificate>, Vec<String>) {
         let mut certificates = Vec::new();
         let mut remarks = Vec::new();
+        let mut bare = 0;
         let file = self.followed.get(&Kind::Certificates).map(Followed::path);
         let origin = origin(file.unwrap_or(Path::new("")));
         for RawCertificate { der, server } in self.exports.certificates.iter().flatten() {
             let server = server.as_deref().map(Arc::from);
+            let Some(der) = der else {
+                bare += 1;
+                continue;
+            };
             match from_der(der, &origin, server.as_ref()) {
                 Ok(certificate) => certificates.push(certificate),
                 Err(problem) => remarks.push(problem.to_string()),
             }
+        }
+        if bare > 0 {
+            remarks.push(format!(
+                "{origin}: {bare} certificates without RawData, so nothing is known of them; export them on their own server"
+            ));
         }
         (certificates, remarks)
     }

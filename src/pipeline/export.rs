@@ -112,7 +112,10 @@ impl Exports {
                 self.accepted_domains = Some(domains::distinct(some(domains, kind)?));
             }
             Kind::SendConnectors => self.send_connectors = Some(document.all(send::read)?),
-            Kind::Certificates => self.certificates = Some(document.all(certificates::read)?),
+            Kind::Certificates => {
+                let certificates = document.all(certificates::read)?;
+                self.certificates = Some(certificates::useful(certificates)?);
+            }
         }
         Ok(document.exported_at)
     }

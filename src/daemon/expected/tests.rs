@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use crate::config;
 use crate::config::Config;
 use crate::daemon::expected::ExpectedFiles;
+use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
+use crate::daemon::expected::MAX_CHANGES;
 
 const DOMAINS: &str = r#"[{"DomainName":"contoso.com"}]"#;
 /// Of the same length.
@@ -235,6 +237,19 @@ fn certificate_files_come_and_go() {
 }
 
 #[test]
+fn a_certificate_without_bytes_is_left_out_with_a_remark() {
+    let mut story = Story::new("exports: { certificates: some.json }\n");
+    story.write(
+        "some.json",
+        include_bytes!("../../../tests/cases/exports/certificates/one-without-raw-data.json"),
+    );
+    let known = story.look().unwrap();
+    assert_eq!(told(&known), "some.json@EX01");
+    assert_eq!(known.remarks.len(), 1);
+    assert!(known.remarks[0].starts_with("some.json: 1 certificates without RawData"));
+}
+
+#[test]
 fn a_directory_is_no_export() {
     let mut story = Story::new(ACCEPTED);
     fs::create_dir(story.path("domains.json")).unwrap();
@@ -263,9 +278,23 @@ fn whoever_looks_once_is_told_of_every_broken_file() {
     assert_eq!(told(&known), "contoso.com, c.cer@?");
 }
 
+#[test]
+fn the_thread_tells_what_it_finds_first_and_what_another_configuration_means() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("domains.json"), DOMAINS).unwrap();
+    let (news, mut heard) = tokio::sync::mpsc::channel(MAX_CHANGES);
+    let config = configuration(folder.path(), ACCEPTED);
+    let follower = Follower::start(&config, news).unwrap();
+    assert_eq!(told(&heard.blocking_recv().unwrap()), "contoso.com");
+    follower.reconfigure(&configuration(folder.path(), ""));
+    assert_eq!(told(&heard.blocking_recv().unwrap()), "");
+    drop(follower);
+    assert!(heard.blocking_recv().is_none(), "the thread has ended");
+}
+
 fn raw_certificate() -> Vec<u8> {
     let mut exports = crate::pipeline::export::Exports::default();
     let kind = crate::pipeline::export::Kind::Certificates;
     exports.take(kind, CERTIFICATES).unwrap();
-    exports.certificates.unwrap()[0].der.clone()
+    exports.certificates.unwrap()[0].der.clone().unwrap()
 }

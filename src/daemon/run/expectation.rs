@@ -81,6 +81,14 @@ fn log_changes(before: &Known, after: &Known) {
             _ => {}
         }
     }
+    for earlier in &before.status.exports {
+        let is_same =
+            |other: &&ExportStatus| other.name == earlier.name && other.file == earlier.file;
+        if earlier.problem.is_some() && !after.status.exports.iter().any(|other| is_same(&other)) {
+            let (export, file) = (earlier.name, earlier.file.display());
+            info!(export, %file, "the file is well again, or no longer wanted");
+        }
+    }
     for remark in &after.remarks {
         if !before.remarks.contains(remark) {
             warn!("a certificate was left out: {remark}");
