@@ -2,14 +2,19 @@
 
 mod check;
 mod check_config;
+mod preflight;
 mod run;
 
 use std::ffi::OsString;
+use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
+
+use crate::render::nagios;
+use crate::render::report::UNKNOWN;
 
 /// Exit code of a command that failed.
 const FAILED: u8 = 1;
@@ -38,6 +43,8 @@ enum Command {
     Run(run::Arguments),
     /// Read logs once and print which server presented which certificate, when, and until when it is valid
     Check(check::Arguments),
+    /// Say whether Exchange Online would recognise these certificates, and whether Exchange would find them
+    Preflight(preflight::Arguments),
     /// Read a configuration and print what it means
     CheckConfig(check_config::Arguments),
 }
@@ -51,30 +58,71 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = error.print();
             return ExitCode::from(match error.exit_code() {
                 0 => 0,
-                // A slip of the pen in a monitoring command must not page as critical, which is 2 there.
-                _ if is_check(&arguments) => check::UNKNOWN,
-                _ => USAGE,
+                _ => wrong_usage(&arguments, &error.to_string()),
             });
         }
     };
     match parsed.command {
         Some(Command::Check(arguments)) => check::main(&arguments),
+        Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
     }
 }
 
-fn is_check(arguments: &[OsString]) -> bool {
-    arguments.get(1).is_some_and(|command| command == "check")
+/// The exit code of a command line that makes no sense.
+fn wrong_usage(arguments: &[OsString], error: &str) -> u8 {
+    let is_plugin = is_plugin(arguments);
+    if is_plugin {
+        // Clap says what is wrong in the first lines, and then how it should be.
+        let what = error.split("\n\n").next().unwrap_or_default();
+        let what = what.strip_prefix("error: ").unwrap_or(what);
+        let _ = print(&nagios::failure(what));
+    }
+    let command = arguments.get(1).and_then(|command| command.to_str());
+    // A slip of the pen in a monitoring command must not page as critical, which is 2 there.
+    if is_plugin || matches!(command, Some("check" | "preflight")) {
+        UNKNOWN
+    } else {
+        USAGE
+    }
+}
+
+/// Whether a monitoring system asks, as far as that can be told from a command line that makes no sense.
+fn is_plugin(arguments: &[OsString]) -> bool {
+    let pair = ["--format", "nagios"];
+    arguments
+        .iter()
+        .any(|argument| argument == "--format=nagios")
+        || arguments.windows(2).any(|window| window == pair)
 }
 
 /// Prints to standard output. A reader that has heard enough (`head`) is no error.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+///
+/// # Errors
+/// What keeps the text from being written, a full disk for instance.
+fn print(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes());
+    match written.and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the outcome of a command and ends with `code`, or with `failed` if it cannot be printed.
+fn answer(text: &str, code: u8, failed: u8) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            complain(&format!("standard output cannot be written: {error}"));
+            ExitCode::from(failed)
+        }
+    }
 }
 
 /// Prints a message for the one who typed the command.
 fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "certdrift: {message}");
+    let _ = writeln!(io::stderr().lock(), "certdrift: {message}");
 }

@@ -1,9 +1,11 @@
 //! Everything that touches the world: directories, files, clock, signals, HTTP.
 //!
 //! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
-//! early, [`post`] sends what is due, and [`server`] shows the last snapshot to whoever asks.
+//! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, and [`server`] shows the last
+//! snapshot to whoever asks.
 
 pub mod clock;
+pub mod expected;
 pub mod post;
 pub mod run;
 pub mod server;

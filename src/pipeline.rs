@@ -8,10 +8,11 @@
 //! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
 //! 5. [`inventory`] holds what is known of certificates apart from the log; [`ledger`] keeps what every server presented on every connector, and when.
 //! 6. [`export`] reads what Exchange says of its connectors; [`expectation`] is what should be presented, from there and
-//!    from the configuration; [`verdict`] compares.
+//!    from the configuration; [`verdict`] compares, and [`preflight`] does so before a renewal.
 //! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which
 //!    message is due at which receiver.
-//! 8. [`snapshot`] is the state as others see it; [`engine`] chains all of this.
+//! 8. [`snapshot`] is the state as others see it; [`health`] says what certdrift itself lacks; [`engine`] chains all of
+//!    this.
 //!
 //! What must outlive the process is handed out and taken back as the rows of [`saved`].
 //!
@@ -24,10 +25,12 @@ pub mod engine;
 pub mod expectation;
 pub mod export;
 pub mod file;
+pub mod health;
 pub mod inventory;
 pub mod ledger;
 pub mod lines;
 pub mod outbox;
+pub mod preflight;
 pub mod record;
 pub mod reply;
 pub mod saved;

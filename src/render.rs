@@ -2,6 +2,10 @@
 
 pub mod json;
 pub mod metrics;
+pub mod nagios;
+pub mod preflight;
 pub mod report;
+pub mod runbook;
 pub mod text;
+pub mod textfile;
 pub mod webhook;

@@ -1,5 +1,6 @@
 //! `certdrift check`: reads logs once.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::io::IsTerminal;
@@ -7,6 +8,7 @@ use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::ValueEnum;
@@ -15,35 +17,40 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 use jiff::Timestamp;
 
+use crate::cli::answer;
 use crate::cli::complain;
-use crate::cli::print;
 use crate::config;
 use crate::config::Config;
 use crate::daemon::clock;
+use crate::daemon::expected::ExpectedFiles;
 use crate::daemon::source;
 use crate::daemon::source::LogDirectory;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::export::Exports;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Tally;
-use crate::pipeline::snapshot::Judged;
-use crate::pipeline::verdict::Verdict;
-use crate::pipeline::verdict::reason::Severity;
+use crate::pipeline::snapshot::SourceStatus;
 use crate::render::json;
+use crate::render::nagios;
 use crate::render::report::Report;
+use crate::render::report::UNKNOWN;
 use crate::render::text;
+use crate::render::textfile;
 
 /// How many bytes are read at once.
 const CHUNK: usize = 256 * 1024;
 
-const MATCH: u8 = 0;
-const WARNING: u8 = 1;
-const MISMATCH: u8 = 2;
-/// Nothing can be said: no session, no verdict, or an input that cannot be read. A monitoring system shows it as
-/// unknown.
-pub(super) const UNKNOWN: u8 = 3;
+const MORE_HELP: &str = "\
+Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch, 3 unknown, no \
+session, or an error. They are those of a monitoring plugin, which --format=nagios makes of this.
+
+For the textfile collector of Prometheus' node exporter, put the file in place whole, whatever the exit code:
+  certdrift check --format=prometheus ... > certdrift.prom.$$
+  test -s certdrift.prom.$$ && mv certdrift.prom.$$ certdrift.prom
+
+Its counters say what the logs hold now, so they go down when Exchange removes old logs.";
 
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE_HELP)]
 pub(super) struct Arguments {
     /// Log files, or directories that are searched for them; without any, the sources of the configuration
     #[arg(required_unless_present = "config_file")]
@@ -68,20 +75,30 @@ enum Format {
     Text,
     /// For programs
     Json,
+    /// One line, for a monitoring system that runs plugins: Nagios, Icinga, Naemon, Checkmk
+    Nagios,
+    /// Metrics for the textfile collector of Prometheus' node exporter
+    Prometheus,
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match report(arguments) {
         Ok(report) => {
-            print(&match arguments.format {
+            let text = match arguments.format {
                 Format::Text => text::check(&report),
                 Format::Json => json::check(&report),
-            });
-            ExitCode::from(exit_code(&report))
+                Format::Nagios => nagios::check(&report),
+                Format::Prometheus => textfile::check(&report),
+            };
+            answer(&text, report.outcome().exit_code(), UNKNOWN)
         }
         Err(message) => {
             complain(&message);
-            ExitCode::from(UNKNOWN)
+            let line = match arguments.format {
+                Format::Nagios => nagios::failure(&message),
+                Format::Text | Format::Json | Format::Prometheus => String::new(),
+            };
+            answer(&line, UNKNOWN, UNKNOWN)
         }
     }
 }
@@ -97,14 +114,17 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     let directories = directories(arguments, config.as_ref())?;
     let mut engine = Engine::default();
     if let Some(config) = &config {
-        engine.set_expectations(config.expectations(&Exports::default()), now);
+        let known = ExpectedFiles::read_once(config, now)?;
+        engine.set_settings(config.settings);
+        engine.set_inventory(known.inventory);
+        engine.set_expectations(config.expectations(&known.exports), now);
     }
     let progress = progress(&directories);
-    let mut files = 0;
-    let mut tally = Tally::default();
-    let mut refused = Vec::new();
+    let mut reading = Reading::default();
     let mut buffer = vec![0; CHUNK];
-    for directory in &directories {
+    for (source, directory) in &directories {
+        let status = reading.status(source, &directory.server);
+        status.directories += 1;
         let stream = engine.open_stream(&directory.server);
         engine.set_behind(stream, true);
         for path in &directory.files {
@@ -115,48 +135,83 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
             })
             .map_err(|error| format!("{}: {}", path.path.display(), source::remedy(&error)))?;
             if let Some(refusal) = file.refused() {
-                refused.push((path.path.clone(), refusal));
+                status.refused.push((path.path.clone(), refusal));
             } else {
-                files += 1;
-                tally += file.tally();
+                status.files += 1;
+                status.tally += file.tally();
             }
+        }
+        if let Some(known) = engine.sessions().stream(stream) {
+            status.add_stream(known);
         }
         engine.end_stream(stream, now);
         engine.set_behind(stream, false);
     }
     progress.finish_and_clear();
     engine.tick(now);
-    for (path, refusal) in &refused {
+    let report = reading.report(&engine, now, config.is_some());
+    for (path, refusal) in &report.refused {
         complain(&format!("{}: not read: {refusal}", path.display()));
     }
-    let (first_row, last_row) = engine.row_times();
-    Ok(Report {
-        files,
-        refused,
-        tally,
-        first_row,
-        last_row,
-        snapshot: engine.snapshot(now),
-        judged: config.is_some(),
-    })
+    Ok(report)
 }
 
-/// What to read: the paths given, or the sources of the configuration.
+/// What has been read so far.
+#[derive(Default)]
+struct Reading {
+    sources: BTreeMap<(String, String), SourceStatus>,
+}
+
+impl Reading {
+    fn status(&mut self, source: &str, server: &str) -> &mut SourceStatus {
+        let key = (source.to_owned(), server.to_owned());
+        let status = || SourceStatus::new(source.to_owned(), Arc::from(server));
+        self.sources.entry(key).or_insert_with(status)
+    }
+
+    fn report(self, engine: &Engine, now: Timestamp, judged: bool) -> Report {
+        let sources: Vec<SourceStatus> = self.sources.into_values().collect();
+        let mut tally = Tally::default();
+        let mut refused = Vec::new();
+        for source in &sources {
+            tally += source.tally;
+            refused.extend(source.refused.iter().cloned());
+        }
+        let (first_row, last_row) = engine.row_times();
+        Report {
+            files: sources.iter().map(|source| source.files).sum(),
+            refused,
+            tally,
+            sources,
+            first_row,
+            last_row,
+            snapshot: engine.snapshot(now),
+            judged,
+        }
+    }
+}
+
+/// What to read, and as which source it counts: the directories of the paths given, each its own source, or those that
+/// the sources of the configuration mean.
 fn directories(
     arguments: &Arguments,
     config: Option<&Config>,
-) -> Result<Vec<LogDirectory>, String> {
+) -> Result<Vec<(String, LogDirectory)>, String> {
     let server = arguments.server.as_deref();
     if !arguments.paths.is_empty() {
-        return source::find(&arguments.paths, server).map_err(|error| error.to_string());
+        let found = source::find(&arguments.paths, server).map_err(|error| error.to_string())?;
+        let own_source =
+            |directory: LogDirectory| (directory.path.display().to_string(), directory);
+        return Ok(found.into_iter().map(own_source).collect());
     }
     let mut directories = Vec::new();
     for configured in config
         .map(|config| config.sources.as_slice())
         .unwrap_or_default()
     {
+        let source = configured.path.as_path().display().to_string();
         let found = source::find_configured(configured).map_err(|error| error.to_string())?;
-        directories.extend(found);
+        directories.extend(found.into_iter().map(|it| (source.clone(), it)));
     }
     Ok(directories)
 }
@@ -184,11 +239,13 @@ fn read(
 }
 
 /// A bar on a terminal, nothing in a pipe.
-fn progress(directories: &[LogDirectory]) -> ProgressBar {
+fn progress(directories: &[(String, LogDirectory)]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let files = directories.iter().flat_map(|directory| &directory.files);
+    let files = directories
+        .iter()
+        .flat_map(|(_, directory)| &directory.files);
     let bytes = files
         .filter_map(|file| Some(std::fs::metadata(&file.path).ok()?.len()))
         .sum();
@@ -199,34 +256,4 @@ fn progress(directories: &[LogDirectory]) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// The gravest finding decides; that nothing is known of one connector does not hide a mismatch on another.
-fn exit_code(report: &Report) -> u8 {
-    if report.sessions() == 0 {
-        return UNKNOWN;
-    }
-    if !report.judged {
-        return MATCH;
-    }
-    let judged: Vec<&Judged> = report
-        .snapshot
-        .judged
-        .iter()
-        .filter(|judged| judged.expected)
-        .collect();
-    let any = |verdict| judged.iter().any(|judged| judged.verdict == verdict);
-    let warns = judged
-        .iter()
-        .flat_map(|judged| &judged.reasons)
-        .any(|reason| reason.severity >= Severity::Warning);
-    if any(Verdict::Mismatch) {
-        MISMATCH
-    } else if any(Verdict::Unknown) || judged.is_empty() {
-        UNKNOWN
-    } else if any(Verdict::Fragile) || warns {
-        WARNING
-    } else {
-        MATCH
-    }
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::FAILED;
+use crate::cli::answer;
 use crate::cli::complain;
-use crate::cli::print;
 use crate::config;
-use crate::pipeline::export::Exports;
+use crate::daemon::clock;
+use crate::daemon::expected::ExpectedFiles;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -19,14 +20,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    match config::load(&arguments.file) {
-        Ok(config) => {
-            print(&config::describe(&config, &Exports::default()));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            complain(&error.to_string());
+    match description(arguments) {
+        Ok(description) => answer(&description, 0, FAILED),
+        Err(message) => {
+            complain(&message);
             ExitCode::from(FAILED)
         }
     }
+}
+
+fn description(arguments: &Arguments) -> Result<String, String> {
+    let config = config::load(&arguments.file).map_err(|error| error.to_string())?;
+    let known = ExpectedFiles::read_once(&config, clock::now())?;
+    Ok(config::describe(&config, &known.exports))
 }

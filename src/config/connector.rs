@@ -17,7 +17,7 @@ use crate::pipeline::export::inbound::InboundProperties;
 
 /// The reason codes that may be accepted: those of findings that Microsoft does not document either way, so that only
 /// the operator can know that mail flows all the same.
-const ACCEPTABLE: [&str; 7] = [
+const ACCEPTABLE: [&str; 8] = [
     "bare_domain",
     "multi_label",
     "wildcard_certificate",
@@ -25,6 +25,7 @@ const ACCEPTABLE: [&str; 7] = [
     "certificate_domain_not_accepted",
     "fell_back_to_ip",
     "eku_no_server_auth",
+    "servers_disagree",
 ];
 
 /// `ConnectorType` as Exchange spells it.

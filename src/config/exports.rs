@@ -1,6 +1,6 @@
 //! `exports:` and `inventory:` files in which Exchange itself says what is expected and what stands ready.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::Spanned;
 
@@ -8,6 +8,7 @@ use crate::config::keys::Key;
 use crate::config::paths::{PathPattern, Paths};
 use crate::config::problem::Problems;
 use crate::config::typed;
+use crate::pipeline::export::Kind;
 
 /// Where the exports are; `None`: there is none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -20,6 +21,19 @@ pub struct ExportFiles {
     pub send_connectors: Option<PathBuf>,
     /// `Get-ExchangeCertificate`.
     pub certificates: Option<PathBuf>,
+}
+
+impl ExportFiles {
+    /// The file of one export.
+    pub fn file(&self, kind: Kind) -> Option<&Path> {
+        let file = match kind {
+            Kind::InboundConnectors => &self.inbound_connectors,
+            Kind::AcceptedDomains => &self.accepted_domains,
+            Kind::SendConnectors => &self.send_connectors,
+            Kind::Certificates => &self.certificates,
+        };
+        file.as_deref()
+    }
 }
 
 /// What `exports:` means; it may be left out.

@@ -314,7 +314,11 @@ fn warnings(summary: &Summary<'_>) -> Vec<String> {
                 "every inbound connector expected for {name:?} is disabled, so nothing can match"
             ));
         }
-        warnings.extend(unrecognising(entry));
+        for warning in unrecognising(entry) {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         if entry.protocol_logging == Some(false) {
             warnings.push(format!(
                 "{name:?} writes no log; Set-SendConnector '{}' -ProtocolLoggingLevel Verbose turns it on",

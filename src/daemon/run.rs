@@ -1,6 +1,7 @@
 //! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
 //! whoever asks.
 
+mod expectation;
 mod posts;
 mod reader;
 
@@ -20,7 +21,11 @@ use tracing::warn;
 use crate::config::Config;
 use crate::config::ReceiverConfig;
 use crate::daemon::clock;
+use crate::daemon::expected;
+use crate::daemon::expected::Follower;
+use crate::daemon::expected::Known;
 use crate::daemon::post::Poster;
+use crate::daemon::run::expectation::Expectation;
 use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
 use crate::daemon::server;
@@ -29,7 +34,7 @@ use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::tail::Message;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::export::Exports;
+use crate::pipeline::health::Health;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
@@ -41,6 +46,8 @@ use crate::pipeline::snapshot::State;
 const TICK: Duration = Duration::from_secs(1);
 /// How many messages are read in one go before the outcome is shown: at most 8 MiB, some milliseconds.
 const MAX_BATCH: usize = 32;
+/// How long the start waits for exports and certificate files; a share that hangs does not keep it from judging.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// How long messages that are under way may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 
@@ -75,7 +82,15 @@ pub async fn run(options: Options) -> Result<(), String> {
     };
     let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
-    let mut daemon = Daemon::new(options, &config, external_url, messages)?;
+    let (news, mut exported) = mpsc::channel(expected::MAX_CHANGES);
+    let follower = Follower::start(&config, news)
+        .map_err(|error| format!("cannot start the thread that reads exports: {error}"))?;
+    let first = tokio::time::timeout(FIRST_LOOK, exported.recv()).await;
+    if first.is_err() {
+        warn!("the exports could not be read in time; what they say is taken up later");
+    }
+    let known = first.ok().flatten().unwrap_or_default();
+    let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
     let _servers = daemon.serve(listeners, &reload)?;
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,6 +104,7 @@ pub async fn run(options: Options) -> Result<(), String> {
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
             Some((number, outcome)) = posts.next() => daemon.answered(number, outcome),
             Some(message) = tailed.recv() => daemon.read(message, &mut tailed),
+            Some(known) = exported.recv() => daemon.files_changed(known),
             _ = tick.tick() => {}
         }
         for delivery in daemon.turn() {
@@ -134,6 +150,9 @@ struct Daemon {
     external_url: String,
     engine: Engine,
     reader: Reader,
+    expectation: Expectation,
+    health: Health,
+    follower: Follower,
     poster: Arc<Poster>,
     state: Arc<ArcSwap<State>>,
     reload: ReloadStatus,
@@ -142,17 +161,19 @@ struct Daemon {
 impl Daemon {
     fn new(
         options: Options,
-        config: &Config,
+        config: Config,
+        known: Known,
+        follower: Follower,
         external_url: String,
         messages: mpsc::Sender<Message>,
     ) -> Result<Self, String> {
         let now = clock::now();
         let mut engine = Engine::default();
-        engine.set_expectations(config.expectations(&Exports::default()), now);
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         let mut reader = Reader::new(messages);
         reader.follow(&config.sources, &mut engine, now)?;
+        let expectation = Expectation::new(config, known, &mut engine, now);
         let reload = ReloadStatus {
             successful: true,
             succeeded_at: now,
@@ -161,6 +182,7 @@ impl Daemon {
             snapshot: engine.snapshot(now),
             sources: Vec::new(),
             ready: false,
+            expectation: expectation.known().status.clone(),
             reload,
             started_at: now,
         };
@@ -169,6 +191,9 @@ impl Daemon {
             external_url,
             engine,
             reader,
+            expectation,
+            health: Health::default(),
+            follower,
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
@@ -198,6 +223,12 @@ impl Daemon {
         self.engine.answered(number, outcome, now, spread);
     }
 
+    /// Takes over what the files of Exchange say.
+    fn files_changed(&mut self, known: Known) {
+        let now = clock::now();
+        self.expectation.files_changed(known, &mut self.engine, now);
+    }
+
     /// Takes a message from the logs, and those that wait behind it.
     fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
         let now = clock::now();
@@ -213,6 +244,13 @@ impl Daemon {
     /// Brings everything up to date, shows it, and says what to send.
     fn turn(&mut self) -> Vec<Delivery> {
         let now = clock::now();
+        self.reader.tell_unreadable(&mut self.engine);
+        let sources = self.reader.statuses(&self.engine);
+        let expectation = self.expectation.known().status.clone();
+        let conditions = self
+            .health
+            .conditions(&sources, &expectation.exports, None, now);
+        self.engine.set_conditions(conditions);
         let due = self.engine.tick(now);
         let before = self.state.load();
         let snapshot = self.engine.snapshot(now);
@@ -223,8 +261,9 @@ impl Daemon {
         }
         self.state.store(Arc::new(State {
             snapshot,
-            sources: self.reader.statuses(&self.engine),
+            sources,
             ready,
+            expectation,
             reload: self.reload,
             started_at: before.started_at,
         }));
@@ -259,8 +298,9 @@ impl Daemon {
         self.reader.follow(&config.sources, &mut self.engine, now)?;
         self.poster = Arc::new(poster);
         self.engine.set_receivers(receivers(&config.receivers), now);
-        self.engine
-            .set_expectations(config.expectations(&Exports::default()), now);
+        self.follower.reconfigure(&config);
+        self.expectation
+            .configuration_changed(config, &mut self.engine, now);
         Ok(())
     }
 }

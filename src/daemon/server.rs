@@ -19,10 +19,15 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::pipeline::snapshot::State;
+use crate::pipeline::verdict::reason::AlertName;
 use crate::render::metrics::StateCollector;
+use crate::render::runbook;
 
 /// Content type of Prometheus' text format; Prometheus 3 refuses a scrape without it.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Markdown is read as it is.
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// Asks the daemon to read its configuration again; the answer is what came of it.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -98,6 +103,7 @@ pub fn router(
     Ok(Router::new()
         .route("/", get(index))
         .route(telemetry_path, get(metrics))
+        .route(&format!("{}{{name}}", runbook::PATH), get(page))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reloaded))
@@ -114,13 +120,21 @@ pub async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn index() -> &'static str {
-    "certdrift\n\n/metrics    metrics in Prometheus' text format\n/-/healthy  200 while the process runs\n/-/ready    200 once every source has been read\n/-/reload   POST reads the configuration again\n"
+    "certdrift\n\n/metrics    metrics in Prometheus' text format\n/runbooks/  what to do at each alert, by its name\n/-/healthy  200 while the process runs\n/-/ready    200 once every source has been read\n/-/reload   POST reads the configuration again\n"
 }
 
 async fn metrics(extract::State(shared): extract::State<Shared>) -> Response {
     match TextEncoder::new().encode_to_string(&shared.registry.gather()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The runbook of an alert.
+async fn page(extract::Path(name): extract::Path<String>) -> Response {
+    match AlertName::from_name(&name) {
+        Some(name) => ([(CONTENT_TYPE, PLAIN_TEXT)], runbook::page(name)).into_response(),
+        None => (StatusCode::NOT_FOUND, "There is no such alert.\n").into_response(),
     }
 }
 

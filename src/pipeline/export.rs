@@ -112,9 +112,22 @@ impl Exports {
                 self.accepted_domains = Some(domains::distinct(some(domains, kind)?));
             }
             Kind::SendConnectors => self.send_connectors = Some(document.all(send::read)?),
-            Kind::Certificates => self.certificates = Some(document.all(certificates::read)?),
+            Kind::Certificates => {
+                let certificates = document.all(certificates::read)?;
+                self.certificates = Some(certificates::useful(certificates)?);
+            }
         }
         Ok(document.exported_at)
+    }
+
+    /// Gives up what one export said, because it is no longer wanted.
+    pub fn forget(&mut self, kind: Kind) {
+        match kind {
+            Kind::InboundConnectors => self.inbound_connectors = None,
+            Kind::AcceptedDomains => self.accepted_domains = None,
+            Kind::SendConnectors => self.send_connectors = None,
+            Kind::Certificates => self.certificates = None,
+        }
     }
 }
 

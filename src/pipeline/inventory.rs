@@ -75,6 +75,14 @@ impl Inventory {
             .find(|known| known.certificate.thumbprint == Some(thumbprint))
     }
 
+    /// The certificate as the inventory knows it: with exact dates and without gaps; or as it is, if it stands in none.
+    pub fn completed<'a>(&'a self, logged: &'a Arc<Certificate>) -> &'a Arc<Certificate> {
+        let known = logged
+            .thumbprint
+            .and_then(|thumbprint| self.find(thumbprint));
+        known.map_or(logged, |known| &known.certificate)
+    }
+
     /// The certificates that may stand on a server: those of that server, and those of which nobody knows where they
     /// are. Names are compared without case, and a short name fits a full one.
     pub fn on_server<'a>(

@@ -234,12 +234,16 @@ impl ConnectorLedger {
         }
     }
 
-    /// The certificate offered last in the given handshake.
+    /// The certificate offered last in the given handshake. One that was cut short before its thumbprint may be any, so
+    /// it is the current one only where there is no other.
     pub fn current(&self, handshake: Option<Handshake>) -> Option<&Presented> {
         self.presented
             .iter()
             .filter(|presented| presented.handshake == handshake)
-            .max_by_key(|presented| presented.span.last_seen)
+            .max_by_key(|presented| {
+                let is_identified = presented.certificate.thumbprint.is_some();
+                (is_identified, presented.span.last_seen)
+            })
     }
 
     /// What the newest `STARTTLS` session with Exchange Online presented, and when.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 
 use crate::pipeline::alert::Firing;
@@ -12,7 +13,9 @@ use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::ReceiverStatus;
+use crate::pipeline::record;
 use crate::pipeline::session::Place;
+use crate::pipeline::session::Stream;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Reason;
 
@@ -46,10 +49,34 @@ pub struct State {
     pub sources: Vec<SourceStatus>,
     /// Whether every source has been read up to its end once, or is known to be unreadable.
     pub ready: bool,
+    /// How the files are that say what is expected.
+    pub expectation: ExpectationStatus,
     /// The configuration in force.
     pub reload: ReloadStatus,
     /// When the daemon started.
     pub started_at: Timestamp,
+}
+
+/// How the files are in which Exchange says what is expected and what stands ready.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ExpectationStatus {
+    /// Every export of the configuration, and the certificate files with which something is wrong.
+    pub exports: Vec<ExportStatus>,
+}
+
+/// How one of these files is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExportStatus {
+    /// Which export, as the configuration calls it, or `inventory`.
+    pub name: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// When the content in force was exported; `None`: nothing is in force, or nobody knows.
+    pub exported_at: Option<Timestamp>,
+    /// What is wrong with the file as it is now, with the way out; whatever was in force before still is.
+    pub problem: Option<String>,
+    /// Since when it is wrong.
+    pub since: Option<Timestamp>,
 }
 
 /// What became of the last attempt to read the configuration.
@@ -73,6 +100,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The reasons that hold.
     pub reasons: Vec<Reason>,
+    /// For how long it may be silent; `None`: not learned yet.
+    pub silent_after: Option<SignedDuration>,
 }
 
 /// An inbound connector that some send connectors are expected to match.
@@ -115,6 +144,35 @@ pub struct SourceStatus {
     pub sequence_gaps: u64,
     /// Bytes of files that were deleted before they were read.
     pub deleted_unread_bytes: u64,
+}
+
+impl SourceStatus {
+    /// A source of which nothing has been read yet.
+    pub fn new(source: String, server: Arc<str>) -> Self {
+        Self {
+            source,
+            server,
+            up: true,
+            trouble: None,
+            directories: 0,
+            files: 0,
+            refused: Vec::new(),
+            tally: Tally::default(),
+            lag_bytes: 0,
+            last_row: None,
+            duplicate_rows: 0,
+            sequence_gaps: 0,
+            deleted_unread_bytes: 0,
+        }
+    }
+
+    /// Adds what the sessions of one of its directories say of its rows.
+    pub fn add_stream(&mut self, stream: &Stream) {
+        self.duplicate_rows += stream.duplicate_rows;
+        self.sequence_gaps += stream.sequence_gaps;
+        let last_row = stream.last_millis.map(record::timestamp);
+        self.last_row = self.last_row.max(last_row);
+    }
 }
 
 impl Snapshot {

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::ValiditySource;
+use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::Presented;
 use crate::pipeline::ledger::Span;
 use crate::pipeline::session::Handshake;
@@ -179,7 +181,7 @@ fn document(report: &Report) -> Document<'_> {
     };
     // Connectors come ordered by server and connector, so ordering each one's entries by time orders the whole list.
     for (place, entry) in report.snapshot.connectors() {
-        document.add_certificates(place, entry);
+        document.add_certificates(place, entry, &report.snapshot.inventory);
         document.add_dialogue(place, entry);
     }
     document
@@ -190,6 +192,7 @@ impl<'a> Document<'a> {
         &mut self,
         place: &'a Place,
         entry: &'a crate::pipeline::ledger::ConnectorLedger,
+        inventory: &'a Inventory,
     ) {
         let mut presented: Vec<&Presented> = entry.presented.iter().collect();
         presented.sort_by_key(|presented| (presented.span.first_seen, presented.handshake));
@@ -199,8 +202,10 @@ impl<'a> Document<'a> {
                     let current = entry
                         .current(presented.handshake)
                         .is_some_and(|current| std::ptr::eq(current, presented));
+                    let certificate = inventory.completed(&presented.certificate);
+                    let how = (handshake, current);
                     self.presented
-                        .push(certificate(place, presented, handshake, current));
+                        .push(entry_of(place, presented, certificate, how));
                 }
                 None => self.unattributed.push(Unattributed {
                     server: &place.server,
@@ -266,13 +271,12 @@ impl<'a> Document<'a> {
     }
 }
 
-fn certificate<'a>(
+fn entry_of<'a>(
     place: &'a Place,
     presented: &'a Presented,
-    handshake: Handshake,
-    current: bool,
+    certificate: &'a Certificate,
+    (handshake, current): (Handshake, bool),
 ) -> PresentedEntry<'a> {
-    let certificate = &presented.certificate;
     PresentedEntry {
         server: &place.server,
         connector: &place.connector,

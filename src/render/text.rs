@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::pipeline::certificate::Certificate;
+use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Presented;
 use crate::pipeline::ledger::Span;
@@ -22,7 +23,7 @@ pub fn check(report: &Report) -> String {
     let mut out = String::new();
     summary(&mut out, report);
     for (place, entry) in report.snapshot.connectors() {
-        connector(&mut out, place, entry);
+        connector(&mut out, place, entry, &report.snapshot.inventory);
         let judged = report
             .snapshot
             .judged
@@ -67,7 +68,7 @@ fn summary(out: &mut String, report: &Report) {
     }
 }
 
-fn connector(out: &mut String, place: &Place, entry: &ConnectorLedger) {
+fn connector(out: &mut String, place: &Place, entry: &ConnectorLedger, inventory: &Inventory) {
     let _ = writeln!(
         out,
         "\n{}: {}",
@@ -78,19 +79,16 @@ fn connector(out: &mut String, place: &Place, entry: &ConnectorLedger) {
         let count = plural(sessions.count, "session");
         line(out, 2, &format!("{count}, {}", period(sessions)));
     }
-    certificates(
-        out,
-        entry,
-        Some(Handshake::StartTls),
-        "Client certificate (STARTTLS)",
-    );
-    certificates(
-        out,
-        entry,
-        Some(Handshake::AnonymousTls),
-        "Between Exchange servers (X-ANONYMOUSTLS), no connector's business",
-    );
-    certificates(out, entry, None, "Handshake not seen, so it may be either");
+    for (handshake, title) in [
+        (Some(Handshake::StartTls), "Client certificate (STARTTLS)"),
+        (
+            Some(Handshake::AnonymousTls),
+            "Between Exchange servers (X-ANONYMOUSTLS), no connector's business",
+        ),
+        (None, "Handshake not seen, so it may be either"),
+    ] {
+        certificates(out, entry, inventory, (handshake, title));
+    }
     if let Some(span) = entry.without_certificate {
         let count = plural(span.count, "session");
         line(
@@ -132,8 +130,8 @@ fn connector(out: &mut String, place: &Place, entry: &ConnectorLedger) {
 fn certificates(
     out: &mut String,
     entry: &ConnectorLedger,
-    handshake: Option<Handshake>,
-    title: &str,
+    inventory: &Inventory,
+    (handshake, title): (Option<Handshake>, &str),
 ) {
     let mut presented: Vec<&Presented> = entry
         .presented
@@ -157,13 +155,17 @@ fn certificates(
     let current = entry.current(handshake);
     for presented in presented {
         let is_current = current.is_some_and(|current| std::ptr::eq(current, presented));
-        rows.push(certificate_row(presented, is_current));
+        let certificate = inventory.completed(&presented.certificate);
+        rows.push(certificate_row(presented, certificate, is_current));
     }
     table(out, &rows);
 }
 
-fn certificate_row(presented: &Presented, is_current: bool) -> [String; 6] {
-    let certificate = &presented.certificate;
+fn certificate_row(
+    presented: &Presented,
+    certificate: &Certificate,
+    is_current: bool,
+) -> [String; 6] {
     let mark = if is_current { "  <- now" } else { "" };
     [
         certificate

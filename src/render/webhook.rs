@@ -7,6 +7,7 @@ use sha2::Sha256;
 
 use crate::pipeline::alert::Notice;
 use crate::pipeline::shown::shown;
+use crate::render::runbook;
 
 /// The time that Alertmanager writes for "not yet" (Go's zero time).
 const NOT_YET: &str = "0001-01-01T00:00:00Z";
@@ -20,7 +21,7 @@ pub fn body(notice: &Notice, receiver: &str, external_url: &str) -> String {
         "connector": shown(&notice.place.connector),
         "server": shown(&notice.place.server),
     });
-    let annotations = annotations(notice);
+    let annotations = annotations(notice, external_url);
     let status = if notice.is_resolved() {
         "resolved"
     } else {
@@ -57,7 +58,7 @@ fn fingerprint(notice: &Notice) -> String {
     format!("{:016x}", u64::from_be_bytes(start))
 }
 
-fn annotations(notice: &Notice) -> Value {
+fn annotations(notice: &Notice, external_url: &str) -> Value {
     let mut summary = match notice.places {
         1 => format!("{}: {}", notice.place, notice.name.headline()),
         places => format!("{places} places: {}", notice.name.headline()),
@@ -83,5 +84,6 @@ fn annotations(notice: &Notice) -> Value {
         "reasons": each(|reason| reason.code.as_str(), ", "),
         "severity": notice.severity.as_str(),
         "since": notice.starts_at.to_string(),
+        "runbook_url": runbook::url(external_url, notice.name),
     })
 }

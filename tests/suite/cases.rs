@@ -145,7 +145,7 @@ fn check(folder: &Path, arguments: &[String]) -> Answer {
 
 /// How `check` ends: without a configuration 0 when a session was read, with one by the worst verdict. A connector that
 /// nobody expects anything of is `unknown`; that decides only when no other connector is judged.
-fn exit_code(expected: &Value) -> i32 {
+pub(super) fn exit_code(expected: &Value) -> i32 {
     if expected["sessions"] == 0 {
         return 3;
     }
@@ -218,7 +218,7 @@ fn compare(path: &str, actual: &Value, expected: &Value, found: &mut Vec<String>
 }
 
 /// The folders under `tests/cases` that hold an `expected.json`, by name.
-fn cases() -> Vec<PathBuf> {
+pub(super) fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut cases: Vec<PathBuf> = fs::read_dir(root)
         .expect("tests/cases is there")
@@ -229,7 +229,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn arguments(case: &Path) -> Vec<String> {
+pub(super) fn arguments(case: &Path) -> Vec<String> {
     let text = fs::read_to_string(case.join("arguments")).unwrap_or_default();
     let mut arguments: Vec<String> = text.lines().map(str::to_owned).collect();
     if arguments.iter().all(|argument| argument.starts_with("--")) {
@@ -238,11 +238,11 @@ fn arguments(case: &Path) -> Vec<String> {
     arguments
 }
 
-fn expected(case: &Path) -> Value {
+pub(super) fn expected(case: &Path) -> Value {
     serde_json::from_str(&read(&case.join("expected.json"))).expect("expected.json is JSON")
 }
 
-fn read(path: &Path) -> String {
+pub(super) fn read(path: &Path) -> String {
     fs::read_to_string(path).expect("the case's file is readable")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certdrift::config::{ExportFiles, FirstRead, UrlSource, describe, load, parse};
 use certdrift::pipeline::expectation::Settings;
-use certdrift::pipeline::export::Exports;
+use certdrift::pipeline::export::{Exports, Kind};
 use certdrift::pipeline::verdict::reason::Severity;
 use proptest::prelude::{any, prop_assert, proptest};
 use proptest::sample::Index;
@@ -211,6 +211,79 @@ warning: no connectors, so certificates are shown, but nothing is judged
 warning: receiver oncall is called over http, which is not encrypted
 ";
     assert_eq!(describe(&config, &Exports::default()), expected);
+}
+
+#[test]
+fn the_description_shows_what_came_from_where() {
+    let text = "sources: [ { path: logs } ]
+connectors:
+  - name: Outbound*
+    expected:
+      inbound_connectors: [ { name: Inbound }, { name: Another } ]
+      accepted_domains: [contoso.com]
+    planned:
+      - { thumbprint: 3F2504E04F8941D39A0C0305E82C3301A1B2C3D4, from: 2026-11-28T18:00:00Z, until: 2026-12-05T19:00:00+01:00, reason: CHG1 }
+    silent_after: 90m
+exports: { inbound_connectors: inbound.json, send_connectors: send.json }
+inventory: ['certs/*.cer']
+alerts: { expiry: { warning: 21d, critical: 5% }, rollout_window: 1d }
+";
+    let config = parse(text, Path::new("/etc/certdrift/certdrift.yml"), None).unwrap();
+    let mut exports = Exports::default();
+    for (kind, json) in [
+        (
+            Kind::InboundConnectors,
+            r#"[{"Name":"inbound","Enabled":true,"ConnectorType":"OnPremises","TlsSenderCertificateName":"mail.contoso.com",
+                "SenderIPAddresses":["203.0.113.5"],"CloudServicesMailEnabled":false}]"#,
+        ),
+        (
+            Kind::SendConnectors,
+            r#"[{"Name":"Outbound\u001b 'x'","TlsCertificateName":"<S>CN=x","ProtocolLoggingLevel":0},
+                {"Name":"Outbound 2","TlsCertificateName":null,"Enabled":false},
+                {"Name":"Hybrid","TlsCertificateName":null,"CloudServicesMailEnabled":true}]"#,
+        ),
+    ] {
+        exports.take(kind, json.as_bytes()).unwrap();
+    }
+    let inbound = "    inbound connector \"Inbound\" (OnPremises)
+      recognises the certificate: mail.contoso.com (from the export)
+      recognises the addresses: 203.0.113.5 (from the export)
+      CloudServicesMailEnabled: false (from the export)
+    inbound connector \"Another\" (OnPremises)
+    accepted domains: contoso.com
+";
+    let planned = "    planned: 3F2504E04F8941D39A0C0305E82C3301A1B2C3D4 from 2026-11-28T18:00:00Z until 2026-12-05T18:00:00Z, CHG1
+    silent after: 90m
+";
+    let expected = format!(
+        "sources: 1 log directory
+  /etc/certdrift/logs
+    server: taken from the path
+    first start reads: the last 24h
+connectors: 3 expectations
+  send connector \"Outbound 'x'\" (from the export)
+{inbound}    TlsCertificateName: <S>CN=x (from the export)
+    ProtocolLoggingLevel: None, so nothing is logged
+{planned}  send connectors named \"Outbound*\"
+{inbound}{planned}  send connector \"Hybrid\" (from the export)
+    inbound connector \"inbound\" (OnPremises) (from the export)
+      recognises the certificate: mail.contoso.com (from the export)
+      recognises the addresses: 203.0.113.5 (from the export)
+      CloudServicesMailEnabled: false (from the export)
+    accepted domains: unknown
+export of Get-InboundConnector: /etc/certdrift/inbound.json
+export of Get-SendConnector: /etc/certdrift/send.json
+certificate files: /etc/certdrift/certs/*.cer
+an ending certificate: a warning with 21d left, critical with 5% of the lifetime left
+servers may differ for: 24h
+receivers: none
+warning: the inbound connector \"Another\" has neither a certificate name nor addresses, so it recognises nobody
+warning: \"Outbound 'x'\" writes no log; Set-SendConnector 'Outbound ''x''' -ProtocolLoggingLevel Verbose turns it on
+warning: the send connector \"Outbound 2\" is disabled, so it is not judged
+warning: no receivers, so nobody will be called; metrics are all there is
+"
+    );
+    assert_eq!(describe(&config, &exports), expected);
 }
 
 #[test]

@@ -48,7 +48,8 @@ fn outcome(kind: Kind, bytes: &[u8]) -> String {
     };
     let certificates = exports.certificates.map(|certificates| {
         let line = |certificate: &certdrift::pipeline::export::certificates::RawCertificate| {
-            let (length, server) = (certificate.der.len(), &certificate.server);
+            let length = certificate.der.as_ref().map_or(0, Vec::len);
+            let server = &certificate.server;
             format!("{length} bytes, server {server:?}")
         };
         certificates.iter().map(line).collect::<Vec<_>>()

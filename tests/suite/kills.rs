@@ -116,6 +116,7 @@ impl<'a> World<'a> {
             first_row,
             last_row,
             snapshot: self.engine.snapshot(now),
+            sources: Vec::new(),
             judged: false,
         })
     }

@@ -9,8 +9,10 @@
 mod cases;
 mod config;
 mod exports;
+mod formats;
 mod inventory;
 mod kills;
+mod preflight;
 mod splits;
 mod stories;
 mod tidy;

@@ -53,6 +53,7 @@ fn answer(pieces: &[&[u8]]) -> (Tally, String) {
             .into_iter()
             .collect(),
         tally: file.tally(),
+        sources: Vec::new(),
         first_row,
         last_row,
         snapshot: engine.snapshot(now),

@@ -21,9 +21,11 @@ const STAGES: &[&str] = &[
     "export",
     "expectation",
     "verdict",
+    "preflight",
     "alert",
     "outbox",
     "snapshot",
+    "health",
     "engine",
 ];
 

@@ -27,7 +27,6 @@ use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
-use crate::pipeline::record;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::SourceStatus;
 
@@ -95,8 +94,7 @@ impl Reader {
             let stays = sources.contains_key(&stream.source);
             if !stays {
                 // What was not read any more must not hold back the alerts of what is.
-                engine.end_stream(stream.id, now);
-                stream.set_behind(false, engine);
+                engine.forget_stream(stream.id, now);
             }
             stays
         });
@@ -195,6 +193,16 @@ impl Reader {
         self.sources.values().all(has_looked) && !self.streams.values().any(|stream| stream.behind)
     }
 
+    /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
+    pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
+        let now = clock::instant();
+        for stream in self.streams.values() {
+            let source = self.sources.get(&stream.source);
+            let is_seen = source.is_some_and(|source| source.is_seen(now));
+            engine.set_unreadable(stream.id, !is_seen);
+        }
+    }
+
     /// One entry per source and server, ordered by both.
     pub(super) fn statuses(&self, engine: &Engine) -> Vec<SourceStatus> {
         let mut statuses = Vec::new();
@@ -247,6 +255,12 @@ impl Source {
         now.duration_since(self.heard) >= SILENT
     }
 
+    /// Whether everything could be read at the last look, and that was just now.
+    fn is_seen(&self, now: Instant) -> bool {
+        let had_no_trouble = |look: &Look| look.trouble.is_none();
+        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+    }
+
     fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
         let path = self.config.path.as_path().display();
         let hangs = self.is_silent(clock::instant()).then(|| {
@@ -257,19 +271,10 @@ impl Source {
         });
         let trouble = hangs.or_else(|| look.trouble.clone());
         SourceStatus {
-            source: path.to_string(),
-            server,
             up: self.look.is_some() && trouble.is_none(),
             trouble,
-            directories: 0,
-            files: 0,
             refused: self.refused.clone(),
-            tally: Tally::default(),
-            lag_bytes: 0,
-            last_row: None,
-            duplicate_rows: 0,
-            sequence_gaps: 0,
-            deleted_unread_bytes: 0,
+            ..SourceStatus::new(path.to_string(), server)
         }
     }
 }
@@ -285,11 +290,7 @@ impl Stream {
     fn add_to(&self, status: &mut SourceStatus, engine: &Engine) {
         status.tally += self.tally;
         if let Some(known) = engine.sessions().stream(self.id) {
-            status.duplicate_rows += known.duplicate_rows;
-            status.sequence_gaps += known.sequence_gaps;
-            status.last_row = status
-                .last_row
-                .max(known.last_millis.map(record::timestamp));
+            status.add_stream(known);
         }
     }
 }

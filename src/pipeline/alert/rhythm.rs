@@ -42,6 +42,9 @@ const LEAST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// So many times the longest pause is too long.
 const PAUSE_FACTOR: i32 = 3;
 
+/// So many hours are looked ahead for the moment at which enough sessions should have come: two weeks.
+const LOOK_AHEAD: i64 = 14 * 24;
+
 const HOUR_MILLIS: i64 = 3_600_000;
 
 /// When the sessions of one connector of one server came.
@@ -56,7 +59,7 @@ pub struct Rhythm {
 }
 
 /// Why the silence is too long.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Silence {
     /// Longer than the configuration allows.
     Configured(SignedDuration),
@@ -64,6 +67,22 @@ pub enum Silence {
     Usual(u32),
     /// The longest pause before was so long.
     Pause(SignedDuration),
+}
+
+/// When a silence becomes too long.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Limit {
+    /// The moment.
+    pub at: Timestamp,
+    /// Why.
+    pub why: Silence,
+}
+
+impl Limit {
+    fn after(last: Timestamp, limit: SignedDuration, why: Silence) -> Option<Self> {
+        let at = last.checked_add(limit).ok()?;
+        Some(Self { at, why })
+    }
 }
 
 impl Rhythm {
@@ -98,23 +117,49 @@ impl Rhythm {
 
     /// Whether the silence since the last session is too long, and why.
     pub fn silence(&self, silent_after: Option<SignedDuration>, now: Timestamp) -> Option<Silence> {
+        let limit = self.limit(silent_after)?;
+        (limit.at <= now).then_some(limit.why)
+    }
+
+    /// When the silence since the last session becomes too long, if no other comes; `None`: never, by what is known.
+    pub fn limit(&self, silent_after: Option<SignedDuration>) -> Option<Limit> {
         let last = self.last?;
-        let silent = now.duration_since(last);
         if let Some(limit) = silent_after {
-            return (silent >= limit).then_some(Silence::Configured(limit));
+            return Limit::after(last, limit, Silence::Configured(limit));
         }
-        let history = last.duration_since(self.first?);
-        if silent < LEAST_SILENCE || now.duration_since(self.first?) < LEAST_HISTORY {
+        let first = self.first?;
+        let earliest =
+            (last.checked_add(LEAST_SILENCE).ok()?).max(first.checked_add(LEAST_HISTORY).ok()?);
+        let by_pause = || {
+            let pause = self.longest_pause();
+            let too_long = (pause * PAUSE_FACTOR).max(LEAST_PAUSE);
+            let is_known = last.duration_since(first) >= PAUSES_KNOWN;
+            Limit::after(last, too_long, Silence::Pause(pause)).filter(|_| is_known)
+        };
+        let limits = self.usual_limit(last).into_iter().chain(by_pause());
+        let limit = limits.min_by_key(|limit| limit.at)?;
+        Some(Limit {
+            at: limit.at.max(earliest),
+            ..limit
+        })
+    }
+
+    /// The end of the first hour by which enough sessions should have come.
+    fn usual_limit(&self, last: Timestamp) -> Option<Limit> {
+        let active = self.hours.iter().filter(|&&count| count > 0).count();
+        if active < LEAST_ACTIVE_HOURS {
             return None;
         }
-        let active = self.hours.iter().filter(|&&count| count > 0).count();
-        let usual = self.usual_between(hour_of(last) + 1, hour_of(now));
-        if active >= LEAST_ACTIVE_HOURS && usual >= USUAL_SESSIONS {
-            return Some(Silence::Usual(usual));
-        }
-        let pause = self.longest_pause();
-        let too_long = (pause * PAUSE_FACTOR).max(LEAST_PAUSE);
-        (history >= PAUSES_KNOWN && silent >= too_long).then_some(Silence::Pause(pause))
+        let next = hour_of(last) + 1;
+        let mut usual: u32 = 0;
+        let hour = (next..next + LOOK_AHEAD).find(|&hour| {
+            usual = usual.saturating_add(u32::from(self.usual(hour)));
+            usual >= USUAL_SESSIONS
+        })?;
+        Some(Limit {
+            at: start_of(hour + 1),
+            why: Silence::Usual(usual),
+        })
     }
 
     fn reach_back(&mut self, hour: i64) {
@@ -133,25 +178,18 @@ impl Rhythm {
         self.hours.resize(index + 1 - surplus, 0);
     }
 
-    /// How many sessions are usual in these hours, `until` left out.
-    fn usual_between(&self, from: i64, until: i64) -> u32 {
-        // After four weeks of silence more hours say nothing new.
-        let until = until.min(from.saturating_add(i64::from(HISTORY_HOURS)));
-        let mut usual: u32 = 0;
-        for hour in from..until {
-            usual = usual.saturating_add(u32::from(self.usual(hour)));
-        }
-        usual
-    }
-
     /// The lower quartile of comparable hours; 0 when there is none.
     fn usual(&self, hour: i64) -> u16 {
         let wanted = kind_of(hour);
-        let known = self.first_hour..;
-        let mut comparable: Vec<u16> = known
-            .zip(&self.hours)
-            .filter(|(known, _)| (hour - known) % 24 == 0 && kind_of(*known) == wanted)
-            .map(|(_, count)| *count)
+        let Ok(first) = usize::try_from((hour - self.first_hour).rem_euclid(24)) else {
+            return 0;
+        };
+        let same_hour_of_day = self.hours.iter().zip(self.first_hour..);
+        let mut comparable: Vec<u16> = same_hour_of_day
+            .skip(first)
+            .step_by(24)
+            .filter(|(_, known)| kind_of(*known) == wanted)
+            .map(|(count, _)| *count)
             .collect();
         comparable.sort_unstable();
         comparable
@@ -176,12 +214,15 @@ enum DayKind {
 }
 
 fn kind_of(hour: i64) -> DayKind {
-    let time = Timestamp::from_millisecond(hour.saturating_mul(HOUR_MILLIS)).unwrap_or_default();
-    match TimeZone::UTC.to_datetime(time).weekday() {
+    match TimeZone::UTC.to_datetime(start_of(hour)).weekday() {
         Weekday::Saturday => DayKind::Saturday,
         Weekday::Sunday => DayKind::Sunday,
         _ => DayKind::Workday,
     }
+}
+
+fn start_of(hour: i64) -> Timestamp {
+    Timestamp::from_millisecond(hour.saturating_mul(HOUR_MILLIS)).unwrap_or_default()
 }
 
 fn hour_of(time: Timestamp) -> i64 {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::rhythm::LEAST_SILENCE;
-use crate::pipeline::alert::rhythm::Rhythm;
+use crate::pipeline::alert::rhythm::Limit;
 use crate::pipeline::alert::rhythm::Silence;
 use crate::pipeline::alert::troubles::named;
 use crate::pipeline::expectation::Expectation;
@@ -27,28 +27,33 @@ pub struct Surroundings<'a> {
     pub now: Timestamp,
 }
 
-/// Whether the connector has been silent for too long, or cannot be heard.
-pub fn silence(rhythm: &Rhythm, surroundings: &Surroundings<'_>) -> Option<Confirmed> {
-    let Surroundings {
-        expectation, now, ..
-    } = *surroundings;
-    let last = rhythm.last()?;
-    let is_off = expectation.protocol_logging == Some(false);
+/// What the configuration says of the connector's silence.
+pub fn configured(expectation: &Expectation) -> Option<SignedDuration> {
+    let duration = expectation.silent_after?;
+    SignedDuration::try_from(duration).ok()
+}
+
+/// Whether the connector has been silent for too long, or cannot be heard. `last`: its last session; `limit`: when
+/// the silence after it becomes too long.
+pub fn silence(
+    last: Timestamp,
+    limit: Option<Limit>,
+    surroundings: &Surroundings<'_>,
+) -> Option<Confirmed> {
+    let now = surroundings.now;
+    let is_off = surroundings.expectation.protocol_logging == Some(false);
     if is_off && now.duration_since(last) >= LEAST_SILENCE {
         return named(logging_off(last, surroundings), last);
     }
-    let configured = expectation
-        .silent_after
-        .and_then(|duration| SignedDuration::try_from(duration).ok());
-    let silence = rhythm.silence(configured, now)?;
-    named(silent(silence, last, surroundings), last)
+    let limit = limit.filter(|limit| limit.at <= now)?;
+    named(silent(limit.why, last, surroundings), last)
 }
 
 fn silent(silence: Silence, last: Timestamp, surroundings: &Surroundings<'_>) -> Reason {
     let expected = match silence {
         Silence::Configured(limit) => format!("a session at least every {}", in_words(limit)),
         Silence::Usual(sessions) => {
-            format!("by its own rhythm about {sessions} sessions since {last}")
+            format!("by its own rhythm {sessions} sessions or more since {last}")
         }
         Silence::Pause(pause) => format!(
             "no pause three times as long as the longest one of the last weeks, {}",

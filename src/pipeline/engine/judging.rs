@@ -22,6 +22,8 @@ use crate::pipeline::alert::disagreement::Disagreements;
 use crate::pipeline::alert::disagreement::Vote;
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::findings::Findings;
+use crate::pipeline::alert::rhythm::LEAST_SILENCE;
+use crate::pipeline::alert::rhythm::Limit;
 use crate::pipeline::alert::rhythm::Rhythm;
 use crate::pipeline::alert::silence;
 use crate::pipeline::alert::silence::Surroundings;
@@ -84,6 +86,8 @@ struct Watched {
     rhythm: Rhythm,
     /// What the silence of the connector has led to; kept while nothing can be concluded.
     silence: Option<Confirmed>,
+    /// When its silence is too long, found out anew each hour, and for good when an hour of silence has passed.
+    patience: Option<Patience>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
     /// The fingerprint of what is expected of it.
@@ -91,6 +95,14 @@ struct Watched {
     /// Whether relay is followed in the sessions.
     #[serde(skip)]
     follows_relay: bool,
+}
+
+/// For how long a connector may be silent.
+#[derive(Debug, Deserialize, Serialize)]
+struct Patience {
+    /// The session after which the silence began.
+    last: Timestamp,
+    limit: Option<Limit>,
 }
 
 /// What a [`Bench`] needs of the whole, apart from the connectors.
@@ -220,6 +232,7 @@ impl Judging {
                 watched.expected = bench.expectation.fingerprint();
                 watched.findings.expectation_changed(bench);
             }
+            watched.patience = None;
         }
         self.watch_known(ledger, now);
     }
@@ -365,6 +378,7 @@ impl Judging {
                     reasons: watched
                         .map(|watched| watched.reasons(&place.connector))
                         .unwrap_or_default(),
+                    silent_after: watched.and_then(Watched::silent_after),
                 }
             })
             .collect()
@@ -432,13 +446,32 @@ impl Watched {
     fn listen(&mut self, bench: Bench<'_>, sessions: &Sessions) {
         let newest = |stream: &StreamId| sessions.stream(*stream)?.last_millis;
         let last_row = self.streams.iter().filter_map(newest).max();
+        let Some(last) = self.rhythm.last() else {
+            return;
+        };
+        let is_silent = bench.now.duration_since(last) >= LEAST_SILENCE;
+        let found_for = |patience: &Patience| {
+            let same_hour = last.as_second() / 3600 == patience.last.as_second() / 3600;
+            patience.last == last || (same_hour && !is_silent)
+        };
+        if !self.patience.as_ref().is_some_and(found_for) {
+            let limit = self.rhythm.limit(silence::configured(bench.expectation));
+            self.patience = Some(Patience { last, limit });
+        }
+        let limit = self.patience.as_ref().and_then(|patience| patience.limit);
         let surroundings = Surroundings {
             connector: bench.connector,
             expectation: bench.expectation,
             last_row: last_row.map(record::timestamp),
             now: bench.now,
         };
-        self.silence = silence::silence(&self.rhythm, &surroundings);
+        self.silence = silence::silence(last, limit, &surroundings);
+    }
+
+    /// For how long it may be silent, as far as that is known.
+    fn silent_after(&self) -> Option<SignedDuration> {
+        let patience = self.patience.as_ref()?;
+        Some(patience.limit?.at.duration_since(patience.last))
     }
 
     /// Everything that counts and belongs to an alert.

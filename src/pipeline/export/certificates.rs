@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::pipeline::export::Problem;
 use crate::pipeline::export::object::Object;
 use crate::pipeline::export::object::Wrong;
 
@@ -17,15 +18,25 @@ const REMEDY: &str = "export it with `Get-ExchangeCertificate -Server EX01 | Sel
 /// A certificate as it was exported, not read yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RawCertificate {
-    /// Its DER encoding.
-    pub der: Vec<u8>,
+    /// Its DER encoding; `None`: a remote session did not hand it over.
+    pub der: Option<Vec<u8>>,
     /// The server in whose store it is; `None`: the export does not say.
     pub server: Option<String>,
 }
 
 pub(super) fn read(object: &Object) -> Result<RawCertificate, Wrong> {
     let Some(data) = object.get("RawData") else {
-        return Err(Wrong::with_remedy("has no RawData", REMEDY));
+        // Texts of a certificate, so that at least it is counted; anything else is another cmdlet's.
+        if !object.has("Thumbprint") {
+            return Err(Wrong::with_remedy(
+                "has neither RawData nor Thumbprint",
+                REMEDY,
+            ));
+        }
+        return Ok(RawCertificate {
+            der: None,
+            server: server(object)?,
+        });
     };
     // Windows PowerShell wraps some arrays.
     let data = match data {
@@ -42,7 +53,7 @@ pub(super) fn read(object: &Object) -> Result<RawCertificate, Wrong> {
     };
     match der {
         Some(der) if !der.is_empty() && der.len() <= MAX_DER_BYTES => Ok(RawCertificate {
-            der,
+            der: Some(der),
             server: server(object)?,
         }),
         _ => Err(Wrong::with_remedy(
@@ -50,6 +61,18 @@ pub(super) fn read(object: &Object) -> Result<RawCertificate, Wrong> {
             REMEDY,
         )),
     }
+}
+
+/// An export in which no certificate has its bytes is of no use at all.
+pub(super) fn useful(certificates: Vec<RawCertificate>) -> Result<Vec<RawCertificate>, Problem> {
+    let is_bare = |certificate: &RawCertificate| certificate.der.is_none();
+    if !certificates.is_empty() && certificates.iter().all(is_bare) {
+        return Err(Problem::of_file(
+            "holds no RawData of any certificate",
+            REMEDY,
+        ));
+    }
+    Ok(certificates)
 }
 
 fn decoded(text: &str) -> Option<Vec<u8>> {

@@ -38,6 +38,7 @@ fn answer(log: &[u8], size: usize) -> (Tally, String, String) {
         files: 1,
         refused: Vec::new(),
         tally: file.tally(),
+        sources: Vec::new(),
         first_row,
         last_row,
         snapshot: engine.snapshot(now),
