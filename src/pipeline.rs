@@ -6,7 +6,8 @@
 //! 2. [`record`] reads a line as a row of nine cells; [`mod@file`] follows one file and refuses what is no send log.
 //! 3. [`reply`], [`tls`] and [`certificate`] read what stands in the cells.
 //! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
-//! 5. [`inventory`] holds what is known of certificates apart from the log; [`ledger`] keeps what every server presented on every connector, and when.
+//! 5. [`inventory`] holds what is known of certificates apart from the log; [`ledger`] keeps what every server
+//!    presented on every connector, and when.
 //! 6. [`export`] reads what Exchange says of its connectors; [`expectation`] is what should be presented, from there and
 //!    from the configuration; [`verdict`] compares, and [`preflight`] does so before a renewal.
 //! 7. [`alert`] waits for a second session before it believes, and says what begins and ends; [`outbox`] knows which

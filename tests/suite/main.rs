@@ -10,6 +10,7 @@ mod cases;
 mod config;
 mod exports;
 mod formats;
+mod golden;
 mod inventory;
 mod kills;
 mod preflight;
