@@ -7,6 +7,7 @@
 
 mod file;
 mod pass;
+pub mod position;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::pipeline::lines::Line;
 use crate::pipeline::lines::Lines;
 use crate::pipeline::record;
@@ -62,7 +65,7 @@ impl std::ops::Sub for Tally {
 }
 
 /// Why a file is not read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Refusal {
     /// `#Log-type` says SMTP Receive Protocol Log.
     ReceiveLog,
