@@ -150,7 +150,7 @@ impl Daemon {
         engine.set_expectations(config.expectations.clone(), now);
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
-        let mut reader = Reader::new(messages);
+        let mut reader = Reader::new(messages, Vec::new());
         reader.follow(&config.sources, &mut engine, now)?;
         let reload = ReloadStatus {
             successful: true,

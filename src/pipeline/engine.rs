@@ -119,6 +119,13 @@ impl Engine {
         });
     }
 
+    /// A directory is no longer read: says what its sessions still hold, and ends the alerts of connectors of which no
+    /// other directory tells, because nothing could ever end them.
+    pub fn close_stream(&mut self, stream: StreamId, now: Timestamp) {
+        self.end_stream(stream, now);
+        self.judging.close(stream, now);
+    }
+
     /// Says whether a stream has bytes that were there at the last look and are not read yet. Until it has caught up,
     /// what it tells raises no alerts, and those that are firing stay as they are.
     pub fn set_behind(&mut self, stream: StreamId, behind: bool) {
@@ -221,6 +228,20 @@ impl Judging {
                 .update(&place, &watched.findings.confirmed(), now);
             self.send(notices, now);
         }
+    }
+
+    fn close(&mut self, stream: StreamId, now: Timestamp) {
+        let mut notices = Vec::new();
+        self.watched.retain(|place, watched| {
+            let told = watched.streams.contains(&stream);
+            watched.streams.retain(|&known| known != stream);
+            let ends = told && watched.streams.is_empty();
+            if ends {
+                notices.extend(self.alerts.update(place, &[], now));
+            }
+            !ends
+        });
+        self.send(notices, now);
     }
 
     fn reconsider(&mut self, now: Timestamp) {

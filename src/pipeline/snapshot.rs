@@ -110,8 +110,12 @@ pub struct SourceStatus {
     pub duplicate_rows: u64,
     /// Jumps in sequence numbers.
     pub sequence_gaps: u64,
+    /// Bytes of lines over the limit.
+    pub long_line_bytes: u64,
     /// Bytes of files that were deleted before they were read.
     pub deleted_unread_bytes: u64,
+    /// Bytes of files that were rewritten before they were read.
+    pub rewritten_unread_bytes: u64,
 }
 
 impl Snapshot {
