@@ -171,7 +171,7 @@ impl Daemon {
         let mut engine = Engine::default();
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
-        let mut reader = Reader::new(messages);
+        let mut reader = Reader::new(messages, Vec::new());
         reader.follow(&config.sources, &mut engine, now)?;
         let expectation = Expectation::new(config, known, &mut engine, now);
         let reload = ReloadStatus {

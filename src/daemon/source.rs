@@ -43,6 +43,14 @@ const EXCHANGE_FOLDERS: [&str; 20] = [
     "v15",
 ];
 
+/// Names of folders that no search enters.
+const SET_APART: [&str; 4] = [
+    "~snapshot",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+];
+
 /// A directory that holds log files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogDirectory {
@@ -213,7 +221,7 @@ fn logs_at(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();
-    for directory in directories_below(path)? {
+    for directory in directories_below(path, &mut subdirectories)? {
         found.extend(list(&directory, is_log)?);
     }
     Ok(found)
@@ -234,8 +242,19 @@ pub struct Found {
 /// The system's, when the directory at which the search starts cannot be read. One further down that cannot be read is
 /// left out, because Exchange's trees hold folders that a reader of logs has no business in.
 pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
+    expand_by(pattern, &mut subdirectories)
+}
+
+/// The same, with the directories directly below one as the caller sees them.
+///
+/// # Errors
+/// The caller's, of the directory at which the search starts.
+pub fn expand_by(
+    pattern: &PathPattern,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<Vec<Found>> {
     if pattern.is_literal() {
-        let below = directories_below(pattern.root())?;
+        let below = directories_below(pattern.root(), subdirectories)?;
         return Ok(below
             .into_iter()
             .map(|path| Found { path, server: None })
@@ -243,7 +262,7 @@ pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
     }
     let mut found: Vec<Found> = Vec::new();
     let mut open = vec![pattern.root().to_owned()];
-    std::fs::read_dir(pattern.root())?;
+    subdirectories(pattern.root())?;
     let mut entered = 0;
     while let Some(directory) = open.pop() {
         entered += 1;
@@ -251,13 +270,17 @@ pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
             break;
         }
         if let Some(fit) = pattern.fit(&directory) {
-            let below = directories_below(&directory).unwrap_or_default();
+            let below = directories_below(&directory, subdirectories).unwrap_or_default();
             found.extend(below.into_iter().map(|path| Found {
                 path,
                 server: fit.server.clone(),
             }));
         } else if pattern.may_lead_to_fit(&directory) {
-            open.extend(subdirectories(&directory).unwrap_or_default());
+            open.extend(
+                entered_below(&directory, subdirectories)
+                    .into_iter()
+                    .flatten(),
+            );
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -306,9 +329,12 @@ pub fn find_configured(source: &SourceConfig) -> Result<Vec<LogDirectory>, FindE
 /// # Errors
 /// The system's, when the directory cannot be read.
 pub fn send_logs(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    list(directory, |name| {
-        is_log(name) && strip_ignoring_case(name, "SEND").is_some()
-    })
+    list(directory, is_send_log)
+}
+
+/// Whether a file of this name is a send log.
+pub fn is_send_log(name: &str) -> bool {
+    is_log(name) && strip_ignoring_case(name, "SEND").is_some()
 }
 
 /// The servers of directories, by their paths: for each the innermost folder that is none of Exchange's own. Where
@@ -435,17 +461,20 @@ fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathB
     Ok(files)
 }
 
-/// A directory and all below it. Links to directories are not followed: they could lead around in circles.
-fn directories_below(root: &Path) -> io::Result<Vec<PathBuf>> {
+/// A directory and all below it.
+fn directories_below(
+    root: &Path,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![root.to_owned()];
-    let mut open: Vec<(PathBuf, usize)> = subdirectories(root)?
-        .into_iter()
+    let mut open: Vec<(PathBuf, usize)> = entered_below(root, subdirectories)?
         .map(|path| (path, 1))
         .collect();
     while let Some((directory, depth)) = open.pop() {
         if depth < MAX_DEPTH && found.len() < MAX_DIRECTORIES {
-            let below = subdirectories(&directory).unwrap_or_default();
-            open.extend(below.into_iter().map(|path| (path, depth + 1)));
+            if let Ok(below) = entered_below(&directory, subdirectories) {
+                open.extend(below.map(|path| (path, depth + 1)));
+            }
             found.push(directory);
         }
     }
@@ -453,6 +482,24 @@ fn directories_below(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+fn entered_below(
+    directory: &Path,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let below = subdirectories(directory)?;
+    Ok(below.into_iter().filter(|path| !is_set_apart(path)))
+}
+
+/// Hidden folders, snapshots and bins: they hold earlier states of the same logs.
+fn is_set_apart(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.')
+        || SET_APART
+            .iter()
+            .any(|apart| name.eq_ignore_ascii_case(apart))
+}
+
+/// The directories directly below one. Links to directories are not followed: they could lead around in circles.
 fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -525,6 +572,28 @@ mod tests {
             let paths: Vec<PathBuf> = directories.iter().map(PathBuf::from).collect();
             assert_eq!(server_names(&paths), servers, "{directories:?}");
         }
+    }
+
+    #[test]
+    fn folders_that_hold_earlier_states_are_not_entered() {
+        for (name, apart) in [
+            (".snapshot", true),
+            ("~snapshot", true),
+            ("$Recycle.Bin", true),
+            ("System Volume Information", true),
+            ("SmtpSend", false),
+            ("backup", false),
+        ] {
+            assert_eq!(is_set_apart(&Path::new("/srv").join(name)), apart, "{name}");
+        }
+        let root = tempfile::tempdir().unwrap();
+        for folder in [".snapshot/SmtpSend", "EX01/SmtpSend"] {
+            let folder = root.path().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("SEND2026010100-1.LOG"), "").unwrap();
+        }
+        let found = find(&[root.path().to_owned()], None).unwrap();
+        assert_eq!(found.len(), 1);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Health {
         let known = std::mem::take(&mut self.lost);
         for status in sources {
             let key = (status.source.clone(), Arc::clone(&status.server));
-            let bytes = status.deleted_unread_bytes + status.tally.lost_bytes;
+            let bytes = status.lost_bytes();
             // What was lost before the first look was told then.
             let mut lost = known.get(&key).copied().unwrap_or(Lost {
                 bytes,
@@ -166,7 +166,6 @@ fn confirmed(server: &str, reason: Reason, since: Timestamp) -> Option<(Place, C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::file::Tally;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
@@ -174,19 +173,12 @@ mod tests {
 
     fn source(server: &str, trouble: Option<&str>, lost: u64) -> SourceStatus {
         SourceStatus {
-            source: "/logs".to_owned(),
-            server: Arc::from(server),
             up: trouble.is_none(),
             trouble: trouble.map(str::to_owned),
             directories: 1,
             files: 1,
-            refused: Vec::new(),
-            tally: Tally::default(),
-            lag_bytes: 0,
-            last_row: None,
-            duplicate_rows: 0,
-            sequence_gaps: 0,
             deleted_unread_bytes: lost,
+            ..SourceStatus::new("/logs".to_owned(), Arc::from(server))
         }
     }
 

@@ -88,7 +88,9 @@ impl Families {
             );
             for (reason, bytes) in [
                 ("nul_damage", source.tally.lost_bytes),
+                ("long_line", source.long_line_bytes),
                 ("deleted_unread", source.deleted_unread_bytes),
+                ("rewritten_unread", source.rewritten_unread_bytes),
             ] {
                 self.counter(
                     "source_lost_bytes_total",
