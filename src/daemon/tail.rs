@@ -165,6 +165,16 @@ pub enum Change {
     Vanished,
 }
 
+impl Event {
+    /// How many bytes of logs it carries.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, .. } | Self::Finished { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What a look at a whole source gave.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Look {

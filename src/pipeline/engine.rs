@@ -109,7 +109,24 @@ impl Engine {
 
     /// The directory is no longer followed: connectors that no other directory tells of are not judged any more.
     pub fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
-        self.end_stream(stream, now);
+        let Self { reading, judging } = self;
+        let server = reading
+            .sessions
+            .stream(stream)
+            .map(|known| Arc::clone(&known.server));
+        let ledger = Arc::make_mut(&mut reading.ledger);
+        reading.sessions.forget(stream, &mut |observation| {
+            ledger.enter(&observation);
+            judging.observe(stream, &observation, now);
+        });
+        if let Some(server) = server
+            && !reading
+                .sessions
+                .streams()
+                .any(|(_, other)| other.server == server)
+        {
+            ledger.forget(&server);
+        }
         self.set_behind(stream, false);
         self.set_unreadable(stream, false);
         self.judging.forget_stream(stream, now);

@@ -29,7 +29,7 @@ struct Content {
 }
 
 /// Counts of what a file held. Header lines, blank lines and an unfinished last row are in none of them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Tally {
     /// Bytes fed, headers included.
     pub bytes: u64,

@@ -45,6 +45,8 @@ pub const FOLDED: &str = "(others)";
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     connectors: BTreeMap<Place, ConnectorLedger>,
+    /// Connectors that were forgotten and may still be on disk.
+    forgotten: Vec<Place>,
 }
 
 /// A count of sessions with the times of the first and the last one.
@@ -164,10 +166,15 @@ impl Ledger {
     /// Adds the connectors about which something was entered since the last time. A ledger that is shared is copied
     /// only if there are any.
     pub fn take_changes(this: &mut Arc<Self>, changes: &mut Changes) {
-        if !this.connectors.values().any(|entry| entry.changed) {
+        let is_changed = this.connectors.values().any(|entry| entry.changed);
+        if !is_changed && this.forgotten.is_empty() {
             return;
         }
-        for (place, entry) in &mut Arc::make_mut(this).connectors {
+        let this = Arc::make_mut(this);
+        for place in this.forgotten.drain(..) {
+            changes.remove(Table::Ledger, place.key());
+        }
+        for (place, entry) in &mut this.connectors {
             if std::mem::take(&mut entry.changed) {
                 changes.put(Table::Ledger, place.key(), entry);
             }
@@ -191,7 +198,20 @@ impl Ledger {
             let (key, entry) = row?;
             connectors.insert(Place::of_row(Table::Ledger, key)?, entry);
         }
-        Ok(Self { connectors })
+        Ok(Self {
+            connectors,
+            forgotten: Vec::new(),
+        })
+    }
+
+    /// Nobody reads the logs of this server any more.
+    pub fn forget(&mut self, server: &str) {
+        let gone = self.connectors.keys();
+        let gone: Vec<Place> = gone.filter(|it| &*it.server == server).cloned().collect();
+        for place in gone {
+            self.connectors.remove(&place);
+            self.forgotten.push(place);
+        }
     }
 
     /// One connector of one server.

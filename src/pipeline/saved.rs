@@ -20,7 +20,9 @@ pub enum Table {
     Whole,
     /// How far each log file was read.
     File,
-    /// Directories of logs, with their counts.
+    /// What was counted in each directory of logs.
+    Directory,
+    /// The same directories as the scope of session ids.
     Stream,
     /// Live sessions.
     Session,
@@ -36,8 +38,6 @@ pub enum Table {
     Message,
     /// Counts of each receiver.
     Receiver,
-    /// What could not be read, and why.
-    Loss,
 }
 
 impl Table {
@@ -45,6 +45,7 @@ impl Table {
     pub const ALL: [Self; 11] = [
         Self::Whole,
         Self::File,
+        Self::Directory,
         Self::Stream,
         Self::Session,
         Self::Certificate,
@@ -53,7 +54,6 @@ impl Table {
         Self::Alert,
         Self::Message,
         Self::Receiver,
-        Self::Loss,
     ];
 
     /// Its name in the database.
@@ -61,6 +61,7 @@ impl Table {
         match self {
             Self::Whole => "whole",
             Self::File => "file",
+            Self::Directory => "directory",
             Self::Stream => "stream",
             Self::Session => "session",
             Self::Certificate => "certificate",
@@ -69,7 +70,6 @@ impl Table {
             Self::Alert => "alert",
             Self::Message => "message",
             Self::Receiver => "receiver",
-            Self::Loss => "loss",
         }
     }
 }
@@ -151,7 +151,13 @@ impl Written {
     /// What is there already.
     pub fn of(saved: &Saved) -> Self {
         let mut written = Self::default();
-        for table in [Table::Whole, Table::Finding, Table::Alert, Table::Receiver] {
+        for table in [
+            Table::Whole,
+            Table::Directory,
+            Table::Finding,
+            Table::Alert,
+            Table::Receiver,
+        ] {
             for (key, text) in saved.texts(table) {
                 let sums = written.sums.entry(table).or_default();
                 sums.insert(key.to_owned(), sum(text));
@@ -192,6 +198,36 @@ impl Written {
         for key in before.into_keys() {
             changes.remove(table, key);
         }
+    }
+}
+
+/// A map whose keys are no texts, as a list of pairs: `#[serde(with = "pairs")]`.
+pub mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serialize;
+    use serde::Serializer;
+
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Vec::deserialize(deserializer).map(BTreeMap::from_iter)
     }
 }
 

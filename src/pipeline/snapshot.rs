@@ -55,6 +55,8 @@ pub struct State {
     pub reload: ReloadStatus,
     /// When the daemon started.
     pub started_at: Timestamp,
+    /// When a damaged state was last replaced; `None`: never.
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// How the files are in which Exchange says what is expected and what stands ready.

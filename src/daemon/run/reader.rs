@@ -1,6 +1,8 @@
 //! The engine's side of reading: which directory a message belongs to, how far each file was read, and how each source
 //! is doing.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 use tokio::sync::mpsc::Sender;
 use tracing::debug;
 use tracing::info;
@@ -17,6 +21,7 @@ use tracing::warn;
 
 use crate::config::SourceConfig;
 use crate::daemon::clock;
+use crate::daemon::run::reader::kept::KeptDirectory;
 use crate::daemon::tail;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Directory;
@@ -33,6 +38,7 @@ use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::SourceStatus;
 
@@ -50,6 +56,10 @@ pub(super) struct Reader {
     /// How far each file was read, by source; also of sources that are no longer followed, should they come back.
     positions: HashMap<Arc<str>, BTreeMap<FileId, Position>>,
     changed: BTreeSet<(Arc<str>, FileId)>,
+    /// Directories that are known from before the start, by name, as long as nothing was heard of them.
+    unheard: BTreeMap<String, KeptDirectory>,
+    /// What is on disk of the directories.
+    written: Written,
     last_number: u64,
     watch: Option<Watch>,
 }
@@ -87,10 +97,12 @@ struct Stream {
     tally: Tally,
     lost: Lost,
     behind: bool,
+    /// Whether it is behind only because nobody has looked at it since the start.
+    unheard: bool,
 }
 
 /// Bytes that were lost otherwise than by the NUL bytes of a crash, which are in the tally.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 struct Lost {
     long_line: u64,
     deleted: u64,
@@ -106,6 +118,8 @@ impl Reader {
             streams: HashMap::new(),
             positions: HashMap::new(),
             changed: BTreeSet::new(),
+            unheard: BTreeMap::new(),
+            written: Written::default(),
             last_number: 0,
             watch: None,
         };
@@ -118,7 +132,6 @@ impl Reader {
 
     /// The positions that changed since this was last asked, each as it is now. They belong to what the engine has been
     /// fed so far: both are to be kept together, or neither.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the store will keep them"))]
     pub(super) fn take_changes(&mut self) -> Vec<Kept> {
         let kept = |(source, file): (Arc<str>, FileId)| match self
             .positions
@@ -201,6 +214,7 @@ impl Reader {
             };
             self.sources.insert(self.last_number, source);
         }
+        self.forget_unfollowed(engine, now);
         let targets = self.sources.values().map(|source| {
             (
                 source.config.path.root().to_owned(),
@@ -231,7 +245,14 @@ impl Reader {
                 more,
                 position,
             } => {
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
+                stream.unheard = false;
                 stream.set_behind(more, engine);
                 self.read(message.source, &directory, &bytes, position, engine, now);
             }
@@ -246,7 +267,13 @@ impl Reader {
                 position,
             } => {
                 let position = self.refused_as_before(position);
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
                 if position.refused.is_none() {
                     stream.lose(&directory, loss, &position);
                 }
@@ -275,10 +302,19 @@ impl Reader {
                 self.forget(&key, file);
             }
             Event::CaughtUp { directory } => {
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
                 stream.set_behind(false, engine);
             }
-            Event::Looked(look) => source.looked(look),
+            Event::Looked(look) => {
+                source.looked(look.clone());
+                self.settle(message.source, &look, engine);
+            }
         }
     }
 
@@ -299,7 +335,13 @@ impl Reader {
                 .unwrap_or_default()
                 .saturating_sub(bytes.len() as u64);
             let mut log = LogFile::from(begin, position.refused);
-            let stream = stream(&mut self.streams, directory, number, engine);
+            let stream = stream(
+                &mut self.streams,
+                &mut self.unheard,
+                directory,
+                number,
+                engine,
+            );
             engine.feed(stream.id, &mut log, bytes, now);
             engine.finish(stream.id, &mut log, now);
             stream.tally += log.tally();
@@ -332,7 +374,8 @@ impl Reader {
     pub(super) fn is_ready(&self) -> bool {
         let now = clock::instant();
         let has_looked = |source: &Source| source.look.is_some() || source.is_silent(now);
-        self.sources.values().all(has_looked) && !self.streams.values().any(|stream| stream.behind)
+        let is_behind = |stream: &Stream| stream.behind && !stream.unheard;
+        self.sources.values().all(has_looked) && !self.streams.values().any(is_behind)
     }
 
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
@@ -352,20 +395,24 @@ impl Reader {
             let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
             let look = source.look.clone().unwrap_or_default();
             for look_at in &look.directories {
-                let directory = &look_at.directory;
-                let status = by_server
-                    .entry(Arc::clone(&directory.server))
-                    .or_insert_with(|| source.status(&look, Arc::clone(&directory.server)));
+                let status = source.status_in(&mut by_server, &look, &look_at.directory.server);
                 status.directories += 1;
                 status.files += look_at.files;
                 status.lag_bytes += look_at.unread;
-                if let Some(stream) = self
-                    .streams
-                    .get(&**directory)
-                    .filter(|stream| stream.source == *number)
-                {
-                    stream.add_to(status, engine);
-                }
+            }
+            // What was counted stays counted, whether or not the directory is there now.
+            let heard = self.streams.iter().filter(|(_, it)| it.source == *number);
+            for (directory, stream) in heard {
+                let status = source.status_in(&mut by_server, &look, &directory.server);
+                stream.add_to(status, engine);
+            }
+            for (name, kept) in self
+                .unheard
+                .iter()
+                .filter(|(_, it)| it.source == source.key)
+            {
+                let status = source.status_in(&mut by_server, &look, &kept.server);
+                kept.add_to(status, name, engine);
             }
             if by_server.is_empty() {
                 let server = source.config.server.as_deref().unwrap_or_default();
@@ -400,6 +447,16 @@ impl Source {
     fn is_seen(&self, now: Instant) -> bool {
         let had_no_trouble = |look: &Look| look.trouble.is_none();
         self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+    }
+
+    fn status_in<'a>(
+        &self,
+        by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
+        look: &Look,
+        server: &Arc<str>,
+    ) -> &'a mut SourceStatus {
+        let status = by_server.entry(Arc::clone(server));
+        status.or_insert_with(|| self.status(look, Arc::clone(server)))
     }
 
     fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
@@ -459,28 +516,40 @@ impl Stream {
     }
 
     fn add_to(&self, status: &mut SourceStatus, engine: &Engine) {
-        status.tally += self.tally;
-        status.long_line_bytes += self.lost.long_line;
-        status.deleted_unread_bytes += self.lost.deleted;
-        status.rewritten_unread_bytes += self.lost.rewritten;
+        self.lost.add_to(status, self.tally);
         if let Some(known) = engine.sessions().stream(self.id) {
             status.add_stream(known);
         }
     }
 }
 
+impl Lost {
+    fn add_to(self, status: &mut SourceStatus, tally: Tally) {
+        status.tally += tally;
+        status.long_line_bytes += self.long_line;
+        status.deleted_unread_bytes += self.deleted;
+        status.rewritten_unread_bytes += self.rewritten;
+    }
+}
+
 fn stream<'a>(
     streams: &'a mut HashMap<Directory, Stream>,
+    unheard: &mut BTreeMap<String, KeptDirectory>,
     directory: &Directory,
     source: u64,
     engine: &mut Engine,
 ) -> &'a mut Stream {
-    streams.entry(directory.clone()).or_insert_with(|| Stream {
-        id: engine.open_stream(&directory.server),
-        source,
-        tally: Tally::default(),
-        lost: Lost::default(),
-        behind: false,
+    streams.entry(directory.clone()).or_insert_with(|| {
+        let name = kept::name(directory);
+        let known = unheard.remove(&name);
+        Stream {
+            id: engine.resume_stream(&name, &directory.server),
+            source,
+            tally: known.as_ref().map(|known| known.tally).unwrap_or_default(),
+            lost: known.as_ref().map(|known| known.lost).unwrap_or_default(),
+            behind: known.is_some(),
+            unheard: known.is_some(),
+        }
     })
 }
 

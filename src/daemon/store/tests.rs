@@ -3,6 +3,16 @@ use std::path::PathBuf;
 
 use super::*;
 
+impl Store {
+    /// As if the disk were full beyond so many pages.
+    pub(crate) fn limit_pages(&self, pages: Option<u32>) {
+        let pages = pages.unwrap_or(1_000_000);
+        self.connection
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
+    }
+}
+
 const NOW: &str = "2026-11-24T03:00:00Z";
 
 fn now() -> Timestamp {
@@ -232,17 +242,11 @@ fn a_full_disk_leaves_what_was_and_passes() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = open(folder.path()).store;
     store.commit(&rows(1)).unwrap();
-    let limit = |store: &Store, pages: i64| {
-        store
-            .connection
-            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-            .unwrap();
-    };
     let pages: i64 = store
         .connection
         .pragma_query_value(None, "page_count", |row| row.get(0))
         .unwrap();
-    limit(&store, pages);
+    store.limit_pages(Some(u32::try_from(pages).unwrap()));
     let mut more = rows(2);
     for number in 0..1000 {
         more.put(Table::Session, format!("2/{number:04}"), &"x".repeat(100));
@@ -254,7 +258,7 @@ fn a_full_disk_leaves_what_was_and_passes() {
     let mut expected = open_saved_alone();
     expected.apply(&rows(1));
     assert_eq!(before, expected);
-    limit(&store, 1_000_000);
+    store.limit_pages(None);
     store.commit(&more).unwrap();
     expected.apply(&more);
     drop(store);

@@ -240,16 +240,14 @@ impl Judging {
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
     /// watched any longer, and its alerts are over.
     pub(super) fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
-        for watched in self.watched.values_mut() {
+        let mut gone = Vec::new();
+        for (place, watched) in &mut self.watched {
+            let told = watched.streams.contains(&stream);
             watched.streams.retain(|&known| known != stream);
+            if told && watched.streams.is_empty() {
+                gone.push(place.clone());
+            }
         }
-        let unheard = |watched: &Watched| watched.streams.is_empty();
-        let gone: Vec<Place> = self
-            .watched
-            .iter()
-            .filter(|(_, watched)| unheard(watched))
-            .map(|(place, _)| place.clone())
-            .collect();
         for place in gone {
             self.watched.remove(&place);
             self.news.extend(self.alerts.update(&place, &[], now));

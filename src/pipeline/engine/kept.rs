@@ -64,6 +64,11 @@ impl Engine {
         self.judging.is_urgent
     }
 
+    /// Whether any stream has not caught up.
+    pub fn is_behind(&self) -> bool {
+        !self.judging.behind.is_empty()
+    }
+
     /// Goes on with a directory that was announced under the same name before, or announces it.
     pub fn resume_stream(&mut self, name: &str, server: &str) -> StreamId {
         self.reading.sessions.resume(name, server)

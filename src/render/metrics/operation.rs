@@ -26,6 +26,12 @@ impl Families {
             &[],
             f64::from(u8::from(reload.successful)),
         );
+        self.time(
+            "state_recovered_timestamp_seconds",
+            "When a damaged state was last moved aside; what could be was read from the logs again.",
+            &[],
+            state.recovered_at,
+        );
         self.gauge(
             "config_last_reload_success_timestamp_seconds",
             "When the configuration was last read successfully.",
