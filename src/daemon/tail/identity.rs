@@ -405,11 +405,11 @@ impl<D: Disk> Pass<D> {
         if let Some((path, name, is_new)) = copy {
             let size = self.size_of(&path, &name);
             self.drop_copy(&path, &name);
+            if !is_new {
+                // Where the file itself was cut off says nothing about a copy that was there before.
+                file.resume = None;
+            }
             if let Some(size) = size.filter(|&size| size >= file.size) {
-                if !is_new {
-                    // Where the file itself was cut off says nothing about a copy that was there before.
-                    file.resume = None;
-                }
                 return self.place(file, &path, &name, size, say);
             }
         }
