@@ -406,11 +406,7 @@ impl Daemon {
 fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
     configured
         .iter()
-        .map(|receiver| Receiver {
-            name: Arc::from(receiver.name.as_str()),
-            integration: "webhook",
-            severities: receiver.severities.clone(),
-        })
+        .map(|receiver| Receiver::new(&receiver.name, "webhook", &receiver.severities))
         .collect()
 }
 

@@ -3,7 +3,6 @@
 mod twice;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use certdrift::pipeline::expectation::Expectations;
@@ -109,11 +108,7 @@ fn words(delivery: &Delivery) -> String {
 }
 
 fn receiver(name: &str) -> Receiver {
-    Receiver {
-        name: Arc::from(name),
-        integration: "webhook",
-        severities: vec![Severity::Critical, Severity::Warning],
-    }
+    Receiver::new(name, "webhook", &[Severity::Critical, Severity::Warning])
 }
 
 fn expected(certificate_name: &str) -> Expectations {

@@ -11,12 +11,14 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::pipeline::alert::Notice;
+use crate::pipeline::outbox::DeathReason;
 use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::LATENCY_BOUNDS;
-use crate::pipeline::outbox::Mailbox;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Receiver;
-use crate::pipeline::outbox::Waiting;
+use crate::pipeline::outbox::mailbox::Fallback;
+use crate::pipeline::outbox::mailbox::Mailbox;
+use crate::pipeline::outbox::mailbox::Waiting;
 use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
@@ -43,6 +45,13 @@ struct KeptMessage {
     since: Timestamp,
     tries: usize,
     due: Timestamp,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    minimal: bool,
+    /// Whether the fallback has been told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    handed_over: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    death: Option<DeathReason>,
 }
 
 /// The counts of a receiver as they are written down.
@@ -55,6 +64,10 @@ struct KeptReceiver {
     latency: [u64; LATENCY_BOUNDS.len() + 1],
     latency_sum: f64,
     paused_until: Option<Timestamp>,
+    #[serde(default)]
+    off: bool,
+    #[serde(default)]
+    told: BTreeSet<String>,
 }
 
 impl Outbox {
@@ -139,11 +152,7 @@ impl Outbox {
 
 /// A mailbox of which nothing but the name is known, until the configuration says the rest.
 fn nameless(name: &str) -> Mailbox {
-    Mailbox::new(&Receiver {
-        name: Arc::from(name),
-        integration: "",
-        severities: Vec::new(),
-    })
+    Mailbox::new(&Receiver::new(name, "", &[]))
 }
 
 impl Waiting {
@@ -154,6 +163,9 @@ impl Waiting {
             since: self.since,
             tries: self.tries,
             due: self.due,
+            minimal: self.minimal,
+            handed_over: self.fallback == Fallback::Told,
+            death: self.death,
         }
     }
 }
@@ -166,6 +178,14 @@ impl KeptMessage {
             tries: self.tries,
             due: self.due,
             in_flight: false,
+            minimal: self.minimal,
+            // Handing over is written down with what was handed over, in one transaction.
+            fallback: if self.handed_over {
+                Fallback::Told
+            } else {
+                Fallback::No
+            },
+            death: self.death,
             changed: false,
         }
     }
@@ -182,6 +202,8 @@ impl Mailbox {
             latency: status.latency,
             latency_sum: status.latency_sum,
             paused_until: self.paused_until,
+            off: status.off,
+            told: self.told.clone(),
         }
     }
 }
@@ -189,6 +211,7 @@ impl Mailbox {
 impl KeptReceiver {
     fn restore(self, mailbox: &mut Mailbox) {
         mailbox.paused_until = self.paused_until;
+        mailbox.told = self.told;
         let status = &mut mailbox.status;
         status.delivered = self.delivered;
         status.failed = self.failed;
@@ -196,6 +219,7 @@ impl KeptReceiver {
         status.last_success = self.last_success;
         status.latency = self.latency;
         status.latency_sum = self.latency_sum;
+        status.off = self.off;
     }
 }
 

@@ -23,11 +23,7 @@ fn at(second: u64) -> Timestamp {
 }
 
 fn receiver(name: &str, severities: &[Severity]) -> Receiver {
-    Receiver {
-        name: Arc::from(name),
-        integration: "webhook",
-        severities: severities.to_vec(),
-    }
+    Receiver::new(name, "webhook", severities)
 }
 
 fn outbox(names: &[&str]) -> Outbox {
@@ -158,16 +154,189 @@ fn a_trigger_is_given_up_after_a_day_and_a_resolve_after_three() {
 }
 
 #[test]
-fn a_refused_message_holds_up_nothing() {
+fn a_refused_message_is_tried_once_more_with_less_and_then_holds_up_nothing() {
     let mut outbox = outbox(&["oncall"]);
     let [trigger, resolve] = notices("one");
     outbox.add(&trigger, at(0));
     outbox.add(&resolve, at(0));
-    assert_eq!(numbers(&mut outbox, 0), [1]);
+    assert!(!outbox.due(at(0))[0].minimal);
     outbox.answered(1, Outcome::Refused, at(0), 0.0);
-    assert_eq!(numbers(&mut outbox, 0), [2]);
+    assert_eq!(numbers(&mut outbox, 1), [0; 0]);
+    let again = outbox.due(at(2));
+    assert_eq!((again[0].number, again[0].minimal), (1, true));
+    outbox.answered(1, Outcome::Refused, at(2), 0.0);
+    assert_eq!(numbers(&mut outbox, 2), [2]);
     let status = outbox.status().remove(0);
-    assert_eq!((status.given_up, status.waiting), (1, 1));
+    assert_eq!((status.given_up, status.waiting, status.dead), (1, 1, 1));
+    assert_eq!(status.failed[&FailureReason::ClientError], 2);
+}
+
+#[test]
+fn a_dead_letter_can_be_sent_again_or_thrown_away() {
+    let mut outbox = outbox(&["oncall"]);
+    for connector in ["one", "two", "three"] {
+        outbox.add(&notices(connector)[0], at(0));
+    }
+    for second in [0, 2] {
+        for number in numbers(&mut outbox, second) {
+            outbox.answered(number, Outcome::Refused, at(second), 0.0);
+        }
+    }
+    let dead: Vec<_> = outbox.letters().iter().map(|it| it.death).collect();
+    assert_eq!(dead, [Some(DeathReason::Refused); 3]);
+    assert!(outbox.replay(2, at(9)) && !outbox.replay(9, at(9)));
+    let again = outbox.due(at(9));
+    assert_eq!(
+        (again[0].number, again[0].minimal),
+        (2, false),
+        "as a whole"
+    );
+    assert!(!outbox.discard(2), "it is under way");
+    assert!(outbox.discard(3) && !outbox.discard(3));
+    outbox.answered(2, Outcome::Delivered, at(9), 0.0);
+    let left: Vec<_> = outbox.letters().iter().map(|it| it.number).collect();
+    assert_eq!(left, [1]);
+}
+
+#[test]
+fn what_grew_too_old_is_a_dead_letter_and_only_so_many_are_kept() {
+    let mut outbox = outbox(&["oncall"]);
+    for _ in 0..MAX_DEAD + 3 {
+        outbox.add(&notices("one")[0], at(0));
+    }
+    assert_eq!(numbers(&mut outbox, 25 * 3600), [0; 0]);
+    let letters = outbox.letters();
+    assert_eq!(letters.len(), MAX_DEAD);
+    assert_eq!(letters[0].number, 4, "the oldest went first");
+    assert_eq!(letters[0].death, Some(DeathReason::TooOld));
+}
+
+fn with_fallback() -> Outbox {
+    let mut outbox = Outbox::default();
+    let oncall = Receiver {
+        fallback: Some(Arc::from("chat")),
+        ..receiver("oncall", &ALL)
+    };
+    outbox.set_receivers(vec![oncall, receiver("chat", &[])], at(0));
+    outbox
+}
+
+/// Number and receiver of each message that is due.
+fn who(outbox: &mut Outbox, second: u64) -> Vec<(u64, String)> {
+    let due = outbox.due(at(second));
+    due.iter()
+        .map(|it| (it.number, it.receiver.to_string()))
+        .collect()
+}
+
+#[test]
+fn the_fallback_is_told_at_once_and_once_and_of_the_end_too() {
+    let mut outbox = with_fallback();
+    let [trigger, resolve] = notices("one");
+    outbox.add(&trigger, at(0));
+    assert_eq!(who(&mut outbox, 0), [(1, "oncall".to_owned())]);
+    let reason = FailureReason::AuthError;
+    outbox.answered(1, Outcome::Misconfigured { reason }, at(0), 0.0);
+    let told = outbox.due(at(0));
+    assert_eq!((told.len(), &*told[0].receiver), (1, "chat"));
+    assert_eq!(told[0].notice.id, trigger.id, "the same message");
+    outbox.answered(2, Outcome::Delivered, at(0), 0.0);
+    assert_eq!(who(&mut outbox, 900), [(1, "oncall".to_owned())]);
+    outbox.answered(1, Outcome::Misconfigured { reason }, at(900), 0.0);
+    assert_eq!(who(&mut outbox, 901), [], "not a second time");
+    outbox.add(&resolve, at(902));
+    assert_eq!(who(&mut outbox, 902), [(4, "chat".to_owned())]);
+}
+
+#[test]
+fn a_receiver_that_is_gone_stays_off_until_a_reload() {
+    let mut outbox = with_fallback();
+    for connector in ["one", "two"] {
+        outbox.add(&notices(connector)[0], at(0));
+    }
+    assert_eq!(numbers(&mut outbox, 0), [1, 2]);
+    outbox.answered(1, Outcome::Gone, at(0), 0.0);
+    assert!(outbox.status()[0].off);
+    let chat: Vec<_> = who(&mut outbox, 0).into_iter().map(|(_, it)| it).collect();
+    assert_eq!(chat, ["chat", "chat"], "both");
+    outbox.answered(2, RETRY, at(1), 0.0);
+    outbox.add(&notices("three")[0], at(2));
+    assert_eq!(
+        who(&mut outbox, 2),
+        [],
+        "handed over when something is looked at"
+    );
+    assert_eq!(who(&mut outbox, 3), [(6, "chat".to_owned())]);
+    outbox.set_receivers(vec![receiver("oncall", &ALL)], at(4));
+    assert_eq!(numbers(&mut outbox, 4), [1, 2, 5]);
+    assert!(!outbox.status()[0].off);
+}
+
+#[test]
+fn a_resolve_goes_to_who_was_told_whatever_its_severity_is_by_then() {
+    let mut outbox = Outbox::default();
+    let receivers = vec![
+        receiver("critical", &[Severity::Critical]),
+        receiver("warning", &[Severity::Warning]),
+    ];
+    outbox.set_receivers(receivers, at(0));
+    let [trigger, resolve] = notices("one");
+    outbox.add(&trigger, at(0));
+    let milder = Notice {
+        severity: Severity::Warning,
+        ..(*resolve).clone()
+    };
+    outbox.add(&Arc::new(milder.clone()), at(1));
+    let waiting =
+        |outbox: &Outbox| -> Vec<usize> { outbox.status().iter().map(|it| it.waiting).collect() };
+    assert_eq!(waiting(&outbox), [2, 0]);
+    outbox.add(&Arc::new(milder), at(2));
+    assert_eq!(waiting(&outbox), [2, 0], "it is over for everybody");
+}
+
+#[test]
+fn a_receiver_hears_of_its_connectors_and_of_what_belongs_to_none() {
+    let mut outbox = Outbox::default();
+    let pattern = ConnectorPattern::new("Outbound*").unwrap();
+    let picky = Receiver {
+        connectors: vec![pattern],
+        ..receiver("picky", &ALL)
+    };
+    outbox.set_receivers(vec![picky], at(0));
+    for (connector, waiting) in [("Inbound", 0), ("outbound to x", 1), ("", 2)] {
+        outbox.add(&notices(connector)[0], at(0));
+        assert_eq!(outbox.status()[0].waiting, waiting, "{connector}");
+    }
+}
+
+#[test]
+fn a_receiver_takes_so_many_a_minute() {
+    let mut outbox = Outbox::default();
+    let rate = Rate {
+        burst: 2,
+        per_minute: 30,
+    };
+    let slow = Receiver {
+        rate,
+        ..receiver("slow", &ALL)
+    };
+    outbox.set_receivers(vec![slow], at(0));
+    for connector in 0..6 {
+        outbox.add(&notices(&connector.to_string())[0], at(0));
+    }
+    for (second, expected) in [
+        (0, &[1, 2][..]),
+        (1, &[]),
+        (2, &[3]),
+        (3, &[]),
+        (60, &[4, 5]),
+    ] {
+        let due = numbers(&mut outbox, second);
+        assert_eq!(due, expected, "at {second}");
+        for number in due {
+            outbox.answered(number, Outcome::Delivered, at(second), 0.0);
+        }
+    }
 }
 
 #[test]

@@ -91,11 +91,11 @@ impl<'a> Player<'a> {
             firing: BTreeSet::new(),
             told: Told::default(),
         };
-        let everyone = Receiver {
-            name: Arc::from("everyone"),
-            integration: "webhook",
-            severities: vec![Severity::Critical, Severity::Warning, Severity::Information],
-        };
+        let everyone = Receiver::new(
+            "everyone",
+            "webhook",
+            &[Severity::Critical, Severity::Warning, Severity::Information],
+        );
         player.engine.set_receivers(vec![everyone], now);
         player.export(&story.exports)?;
         player.expect();
