@@ -213,7 +213,15 @@ fn answered(receiver: &ReceiverConfig, status: StatusCode, headers: &HeaderMap) 
                 reason: FailureReason::Other,
             }
         }
-        404 | 405 | 410 => {
+        410 => {
+            error!(
+                receiver,
+                status = code,
+                "the receiver says that this address is gone for good; nothing is sent there until the configuration is read again"
+            );
+            Outcome::Gone
+        }
+        404 | 405 => {
             error!(
                 receiver,
                 status = code,
@@ -227,7 +235,7 @@ fn answered(receiver: &ReceiverConfig, status: StatusCode, headers: &HeaderMap) 
             error!(
                 receiver,
                 status = code,
-                "the receiver will not take this notification; it is given up"
+                "the receiver does not take this notification; it is tried once more with less, and then kept as a dead letter"
             );
             Outcome::Refused
         }

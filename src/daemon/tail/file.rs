@@ -33,6 +33,8 @@ pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// Files behind one that cannot be read wait for it so long.
+const IN_ORDER_FOR: Duration = Duration::from_secs(60);
 
 /// One file that is followed.
 #[derive(Debug)]
@@ -97,6 +99,7 @@ struct Doubt {
 /// A file that could not be read: when it is tried again, after which delay, and what was wrong.
 #[derive(Debug)]
 struct Retry {
+    since: Instant,
     at: Instant,
     delay: Duration,
     trouble: String,
@@ -385,11 +388,20 @@ impl Followed {
             .retry
             .as_ref()
             .map_or(MIN_BACKOFF, |retry| (retry.delay * 2).min(MAX_BACKOFF));
+        let since = self.retry.as_ref().map_or(now, |retry| retry.since);
         self.retry = Some(Retry {
+            since,
             at: now + delay,
             delay,
             trouble,
         });
+    }
+
+    /// Whether the files behind it have to wait for it: a session may go on in them, and its rows must come in order. A
+    /// file that cannot be read for good must not hold up the others for good, though.
+    pub(super) fn holds_up(&self, now: Instant) -> bool {
+        let is_young = |retry: &Retry| now.duration_since(retry.since) < IN_ORDER_FOR;
+        !self.finished && self.retry.as_ref().is_some_and(is_young)
     }
 
     /// The file could be read.

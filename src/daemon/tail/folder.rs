@@ -225,7 +225,13 @@ impl Folder {
         };
         for index in 0..self.files.len() {
             let file = &self.files[index];
-            if file.missing || file.replaced || file.fingerprint.is_none() || !file.is_due(now) {
+            if file.missing || file.replaced || file.fingerprint.is_none() {
+                continue;
+            }
+            if !file.is_due(now) {
+                if file.holds_up(now) {
+                    break;
+                }
                 continue;
             }
             match self.visit(index, disk, now, &mut say) {
@@ -236,6 +242,9 @@ impl Folder {
                 Err(error) => {
                     self.files[index].glimpse();
                     self.back_off(index, &error, now);
+                    if self.files[index].holds_up(now) {
+                        break;
+                    }
                 }
             }
         }
