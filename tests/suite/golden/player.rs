@@ -43,6 +43,7 @@ struct Player<'a> {
     /// `Some`: the logs are read only so often.
     reads_every: Option<SignedDuration>,
     local_time: SignedDuration,
+    clock_ahead: SignedDuration,
     sessions: u64,
     now: Timestamp,
     happened: Timestamp,
@@ -76,7 +77,8 @@ pub(super) fn play(story: &Story, reads_every: Option<SignedDuration>) -> Result
 impl<'a> Player<'a> {
     fn new(story: &'a Story, reads_every: Option<SignedDuration>) -> Result<Self, String> {
         let now = moment(&story.starts, None)?;
-        let local_time = story.local_time.as_deref().map(duration).transpose()?;
+        let read =
+            |text: &Option<String>| text.as_deref().map_or(Ok(SignedDuration::ZERO), duration);
         let mut player = Self {
             story,
             engine: Engine::default(),
@@ -84,7 +86,8 @@ impl<'a> Player<'a> {
             exports: Exports::default(),
             servers: BTreeMap::new(),
             reads_every,
-            local_time: local_time.unwrap_or_default(),
+            local_time: read(&story.local_time)?,
+            clock_ahead: read(&story.clock_ahead)?,
             sessions: 0,
             now,
             happened: now,
@@ -152,7 +155,7 @@ impl<'a> Player<'a> {
         let dated = dated.map(|text| moment(text, Some(self.now))).transpose()?;
         for name in servers(step) {
             self.sessions += 1;
-            let time = dated.unwrap_or(self.now);
+            let time = dated.unwrap_or(self.now + self.clock_ahead);
             let rows = rows(self.sessions, time, step, handshake, self.local_time);
             self.server(name).unread.push_str(&rows);
         }
