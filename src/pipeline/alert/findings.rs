@@ -125,7 +125,7 @@ impl Findings {
         self.egress = self.named;
         let denial_ends = self.count_towards_denial(presentation, time);
         if let Some(old) = previous_certificate(old.as_ref(), presentation) {
-            self.before = Some((old, time.min(bench.now)));
+            self.before = Some((old, time));
         }
         if !as_before || denial_ends {
             self.outcome = self.judge(&bench);
@@ -151,12 +151,13 @@ impl Findings {
     ) {
         let latest = self.latest.as_ref().map(|latest| &latest.presentation);
         let presented = presented.or(latest).cloned();
-        let time = time.min(now);
+        // A row from the future must not put off the end.
+        let seen = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
             since: time,
-            last: time,
-            arrived: time,
+            last: seen,
+            arrived: seen,
             session,
             sessions: 1,
             presented: None,
@@ -169,7 +170,7 @@ impl Findings {
             denial.sessions = denial.sessions.saturating_add(1);
         }
         denial.reply = reply;
-        denial.last = denial.last.max(time);
+        denial.last = denial.last.max(seen);
         denial.presented = presented;
         denial.sessions_since = 0;
         denial.sessions_with_another_certificate = 0;
