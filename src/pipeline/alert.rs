@@ -46,6 +46,8 @@ pub struct Firing {
     pub since: Timestamp,
     /// What holds.
     pub reasons: Vec<Reason>,
+    /// Each severity that it has been told with.
+    told: Vec<Severity>,
     notified: Timestamp,
     repeats: u32,
 }
@@ -63,6 +65,9 @@ pub struct Notice {
     pub place: Place,
     /// The gravest of its reasons.
     pub severity: Severity,
+    /// Each severity that the alert has been told with, [`Self::severity`] of every message that did not end it: who
+    /// has heard of it must hear of its end.
+    pub told: Vec<Severity>,
     /// Whether the alert begins with it; otherwise it is told again, or ends.
     pub is_first: bool,
     /// At how many places it holds; [`Self::place`] is the first of them.
@@ -79,6 +84,16 @@ impl Notice {
     /// Whether it says that the alert is over.
     pub fn is_resolved(&self) -> bool {
         self.ends_at.is_some()
+    }
+
+    /// Whether it is for somebody who wants these severities. An alert may end less grave than it was, and whoever was
+    /// called because of it must be told that it is over.
+    pub fn is_for(&self, severities: &[Severity]) -> bool {
+        if self.is_resolved() {
+            self.told.iter().any(|told| severities.contains(told))
+        } else {
+            severities.contains(&self.severity)
+        }
     }
 }
 
@@ -163,6 +178,7 @@ impl Alerts {
                 severity,
                 since,
                 reasons,
+                told: vec![severity],
                 notified: now,
                 repeats: 0,
             };
@@ -178,6 +194,9 @@ impl Alerts {
         }
         firing.notified = now;
         firing.repeats += 1;
+        if !firing.told.contains(&severity) {
+            firing.told.push(severity);
+        }
         Some(firing.notice(None))
     }
 }
@@ -197,6 +216,7 @@ impl Firing {
             name: self.name,
             place: self.place.clone(),
             severity: self.severity,
+            told: self.told.clone(),
             is_first: ends_at.is_none() && self.repeats == 0,
             places: 1,
             starts_at: self.since,

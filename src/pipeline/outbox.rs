@@ -204,10 +204,11 @@ impl Outbox {
         }
     }
 
-    /// Puts a notice into the box of every receiver that wants its severity.
+    /// Puts a notice into the box of every receiver that wants its severity; the end of an alert into the box of every
+    /// receiver that has been told of it.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
         for mailbox in &mut self.mailboxes {
-            if !mailbox.receiver.severities.contains(&notice.severity) {
+            if !notice.is_for(&mailbox.receiver.severities) {
                 continue;
             }
             if mailbox.waiting.len() >= MAX_WAITING {

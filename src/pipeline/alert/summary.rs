@@ -126,6 +126,7 @@ impl Summaries {
         let starts_at = notices.iter().map(|notice| notice.starts_at).min();
         let starts_at = starts_at.unwrap_or(first.starts_at);
         let severity = notices.iter().map(|notice| notice.severity).max();
+        let severity = severity.unwrap_or(first.severity);
         let mut reason = first.reasons.first().cloned();
         if let Some(reason) = &mut reason {
             let _ = write!(
@@ -138,7 +139,8 @@ impl Summaries {
         let notice = Notice {
             id: id(&key, starts_at, "firing 0"),
             key: key.clone(),
-            severity: severity.unwrap_or(first.severity),
+            severity,
+            told: vec![severity],
             starts_at,
             reasons: reason.into_iter().collect(),
             place: common_place(notices),
@@ -234,6 +236,7 @@ mod tests {
             name,
             place,
             severity: Severity::Warning,
+            told: vec![Severity::Warning],
             starts_at: at(10),
             ends_at: None,
             is_first: true,

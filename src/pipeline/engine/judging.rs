@@ -51,7 +51,7 @@ pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A server's clock may be so far ahead of certdrift's (Kerberos allows as much): its rows keep their own time, so that
 /// two machines that read them at different moments say the same. A row dated later counts as now.
-pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// As many connectors are judged as the ledger keeps.
 #[derive(Debug, Default)]

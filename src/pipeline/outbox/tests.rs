@@ -33,17 +33,12 @@ fn outbox(names: &[&str]) -> Outbox {
     outbox
 }
 
-/// A trigger and its resolve.
-fn notices(connector: &str) -> [Arc<Notice>; 2] {
-    let place = Place {
-        server: Arc::from("EX01"),
-        connector: Arc::from(connector),
-    };
-    let confirmed = Confirmed {
+fn confirmed(severity: Severity) -> Confirmed {
+    Confirmed {
         alert: AlertName::ConnectorCertificateMismatch,
         reason: Reason {
             code: ReasonCode::NameMismatch,
-            severity: Severity::Critical,
+            severity,
             since: None,
             expected: String::new(),
             observed: String::new(),
@@ -51,9 +46,17 @@ fn notices(connector: &str) -> [Arc<Notice>; 2] {
             action: String::new(),
         },
         since: at(0),
+    }
+}
+
+/// A trigger and its resolve.
+fn notices(connector: &str) -> [Arc<Notice>; 2] {
+    let place = Place {
+        server: Arc::from("EX01"),
+        connector: Arc::from(connector),
     };
     let mut alerts = Alerts::default();
-    [&[confirmed][..], &[]]
+    [&[confirmed(Severity::Critical)][..], &[]]
         .map(|confirmed| Arc::new(alerts.update(&place, confirmed, at(0)).pop().unwrap()))
 }
 
@@ -233,4 +236,40 @@ fn a_flood_goes_out_a_few_at_a_time() {
         delivered += under_way.len() as u64;
     }
     assert_eq!(delivered, 20);
+}
+
+/// An alert may end less grave than it began, or graver.
+#[test]
+fn whoever_was_called_hears_the_end() {
+    use Severity::Critical;
+    use Severity::Warning;
+    for (course, critical, warning) in [
+        (&[Critical][..], 2, 0),
+        (&[Warning], 0, 2),
+        (&[Warning, Critical], 2, 2),
+        (&[Critical, Warning], 2, 2),
+    ] {
+        let mut outbox = Outbox::default();
+        let receivers = [("critical", Critical), ("warning", Warning)];
+        let receivers = receivers.map(|(name, severity)| receiver(name, &[severity]));
+        outbox.set_receivers(receivers.to_vec(), at(0));
+        let mut alerts = Alerts::default();
+        let place = Place {
+            server: Arc::from("EX01"),
+            connector: Arc::from("Outbound"),
+        };
+        let mut now = at(0);
+        for severity in course {
+            let found = confirmed(*severity);
+            for notice in alerts.update(&place, &[found], now) {
+                outbox.add(&Arc::new(notice), now);
+            }
+            now = later(now, Duration::from_secs(86_400));
+        }
+        for notice in alerts.update(&place, &[], now) {
+            outbox.add(&Arc::new(notice), now);
+        }
+        let waiting: Vec<_> = outbox.status().iter().map(|it| it.waiting).collect();
+        assert_eq!(waiting, [critical, warning], "{course:?}");
+    }
 }

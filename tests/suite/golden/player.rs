@@ -25,6 +25,18 @@ const LOOK: SignedDuration = SignedDuration::from_mins(10);
 /// And once more so long after something has happened: a lone session counts by then.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
+/// Who is told: one who hears everything, and others who hear a part.
+const RECEIVERS: [(&str, &[Severity]); 4] = [
+    (
+        EVERYONE,
+        &[Severity::Critical, Severity::Warning, Severity::Information],
+    ),
+    ("critical", &[Severity::Critical]),
+    ("warning", &[Severity::Warning]),
+    ("information", &[Severity::Information]),
+];
+const EVERYONE: &str = "everyone";
+
 /// What people were told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -47,7 +59,8 @@ struct Player<'a> {
     sessions: u64,
     now: Timestamp,
     happened: Timestamp,
-    firing: BTreeSet<String>,
+    /// What each receiver takes for firing.
+    firing: BTreeMap<Arc<str>, BTreeSet<String>>,
     told: Told,
 }
 
@@ -91,15 +104,15 @@ impl<'a> Player<'a> {
             sessions: 0,
             now,
             happened: now,
-            firing: BTreeSet::new(),
+            firing: BTreeMap::new(),
             told: Told::default(),
         };
-        let everyone = Receiver {
-            name: Arc::from("everyone"),
+        let receivers = RECEIVERS.map(|(name, severities)| Receiver {
+            name: Arc::from(name),
             integration: "webhook",
-            severities: vec![Severity::Critical, Severity::Warning, Severity::Information],
-        };
-        player.engine.set_receivers(vec![everyone], now);
+            severities: severities.to_vec(),
+        });
+        player.engine.set_receivers(receivers.to_vec(), now);
         player.export(&story.exports)?;
         player.expect();
         player.stock(&story.inventory)?;
@@ -257,18 +270,31 @@ impl<'a> Player<'a> {
         loop {
             let due = self.engine.tick(self.now);
             if due.is_empty() {
-                return Ok(());
+                return self.nobody_waits_for_an_end();
             }
             for delivery in due {
-                self.hear(&delivery.notice)?;
+                self.hear(&delivery.receiver, &delivery.notice)?;
                 self.engine
                     .answered(delivery.number, Outcome::Delivered, self.now, 0.0);
             }
         }
     }
 
-    /// Writes the message down. Whatever the story, no id comes twice, and what ends has begun.
-    fn hear(&mut self, notice: &Notice) -> Result<(), String> {
+    fn hear(&mut self, receiver: &Arc<str>, notice: &Notice) -> Result<(), String> {
+        let firing = self.firing.entry(Arc::clone(receiver)).or_default();
+        let is_known = if notice.is_resolved() {
+            firing.remove(&notice.key)
+        } else {
+            !firing.insert(notice.key.clone())
+        };
+        if **receiver == *EVERYONE {
+            self.write_down(notice, is_known)?;
+        }
+        Ok(())
+    }
+
+    /// Whatever the story, no message comes twice, nothing begins twice, and what ends has begun.
+    fn write_down(&mut self, notice: &Notice, is_known: bool) -> Result<(), String> {
         let what = match (notice.is_resolved(), notice.is_first) {
             (true, _) => "over",
             (false, true) => "begins",
@@ -291,14 +317,24 @@ impl<'a> Player<'a> {
         if !self.told.ids.insert(format!("{} {said}", notice.id)) {
             return Err(format!("a message came twice: {line}"));
         }
-        let is_sound = match what {
-            "over" => self.firing.remove(&notice.key),
-            _ => self.firing.insert(notice.key.clone()) || what == "again",
-        };
-        if !is_sound {
-            return Err(format!("ends without beginning, or begins twice: {line}"));
+        if is_known == (what == "begins") && what != "again" {
+            return Err(format!("begins twice, or ends without beginning: {line}"));
         }
         self.told.lines.push(line);
+        Ok(())
+    }
+
+    /// Who was called must also hear that it is over.
+    fn nobody_waits_for_an_end(&self) -> Result<(), String> {
+        let Some(all) = self.firing.get(EVERYONE) else {
+            return Ok(());
+        };
+        for (receiver, firing) in &self.firing {
+            if let Some(key) = firing.difference(all).next() {
+                let now = shown(self.now);
+                return Err(format!("{now}: {receiver:?} never hears the end of {key}"));
+            }
+        }
         Ok(())
     }
 }
