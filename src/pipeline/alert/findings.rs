@@ -110,6 +110,11 @@ impl Findings {
         if previous.is_some_and(|latest| latest.time.duration_since(time) > LATE_SESSION) {
             return;
         }
+        // What time has ended must not wait for a second session.
+        if previous.is_some_and(|latest| latest.judged_at != bench.now) {
+            self.pass_time(&bench);
+        }
+        let previous = self.latest.as_ref();
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
         }) && self.egress == self.named;
@@ -200,18 +205,7 @@ impl Findings {
             let alone = bench.now.duration_since(denial.arrived) >= LONE_SESSION;
             denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
         }
-        let before: Vec<ReasonCode> = codes(&self.outcome);
-        self.outcome = self.judge(&bench);
-        let after = codes(&self.outcome);
-        self.states
-            .retain(|code, _| after.contains(code) || !before.contains(code));
-        for reason in self.outcome.reasons.clone() {
-            if !before.contains(&reason.code) {
-                self.establish(&reason, bench.now);
-            } else if let Some(state) = self.states.get_mut(&reason.code) {
-                state.reason = reason;
-            }
-        }
+        self.pass_time(&bench);
         for (code, state) in &mut self.states {
             let (long_enough, past) = match code.row().confirmation {
                 Confirmation::Window => (bench.settings.rollout_window, state.found),
@@ -282,6 +276,26 @@ impl Findings {
             rejected: denial.map(|denial| denial.reply.as_str()),
         };
         verdict::judge(&evidence, bench)
+    }
+
+    /// What has changed without a session: the certificate is known already, so a reason that is new counts and one that
+    /// is missing is gone.
+    fn pass_time(&mut self, bench: &Bench<'_>) {
+        let before: Vec<ReasonCode> = codes(&self.outcome);
+        self.outcome = self.judge(bench);
+        if let Some(latest) = &mut self.latest {
+            latest.judged_at = bench.now;
+        }
+        let after = codes(&self.outcome);
+        self.states
+            .retain(|code, _| after.contains(code) || !before.contains(code));
+        for reason in self.outcome.reasons.clone() {
+            if !before.contains(&reason.code) {
+                self.establish(&reason, bench.now);
+            } else if let Some(state) = self.states.get_mut(&reason.code) {
+                state.reason = reason;
+            }
+        }
     }
 
     fn must_judge_again(&mut self) {
