@@ -112,6 +112,11 @@ impl Findings {
         if previous.is_some_and(|latest| latest.time.duration_since(time) > LATE_SESSION) {
             return;
         }
+        // What time has ended must not wait for a second session.
+        if previous.is_some_and(|latest| latest.judged_at != bench.now) {
+            self.pass_time(&bench);
+        }
+        let previous = self.latest.as_ref();
         let as_before = previous.is_some_and(|latest| {
             latest.judged_at == bench.now && latest.presentation == *presentation
         }) && self.egress == self.named;
@@ -127,7 +132,7 @@ impl Findings {
         self.egress = self.named;
         let denial_ends = self.count_towards_denial(presentation, time);
         if let Some(old) = previous_certificate(old.as_ref(), presentation) {
-            self.before = Some((old, time.min(bench.now)));
+            self.before = Some((old, time));
         }
         if !as_before || denial_ends {
             self.outcome = self.judge(&bench);
@@ -153,12 +158,13 @@ impl Findings {
     ) {
         let latest = self.latest.as_ref().map(|latest| &latest.presentation);
         let presented = presented.or(latest).cloned();
-        let time = time.min(now);
+        // A row from the future must not put off the end.
+        let seen = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
             since: time,
-            last: time,
-            arrived: time,
+            last: seen,
+            arrived: seen,
             session,
             sessions: 1,
             presented: None,
@@ -171,7 +177,7 @@ impl Findings {
             denial.sessions = denial.sessions.saturating_add(1);
         }
         denial.reply = reply;
-        denial.last = denial.last.max(time);
+        denial.last = denial.last.max(seen);
         denial.presented = presented;
         denial.sessions_since = 0;
         denial.sessions_with_another_certificate = 0;
@@ -201,18 +207,7 @@ impl Findings {
             let alone = bench.now.duration_since(denial.arrived) >= LONE_SESSION;
             denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
         }
-        let before: Vec<ReasonCode> = codes(&self.outcome);
-        self.outcome = self.judge(&bench);
-        let after = codes(&self.outcome);
-        self.states
-            .retain(|code, _| after.contains(code) || !before.contains(code));
-        for reason in self.outcome.reasons.clone() {
-            if !before.contains(&reason.code) {
-                self.establish(&reason, bench.now);
-            } else if let Some(state) = self.states.get_mut(&reason.code) {
-                state.reason = reason;
-            }
-        }
+        self.pass_time(&bench);
         for (code, state) in &mut self.states {
             let (long_enough, past) = match code.row().confirmation {
                 Confirmation::Window => (bench.settings.rollout_window, state.found),
@@ -283,6 +278,26 @@ impl Findings {
             rejected: denial.map(|denial| denial.reply.as_str()),
         };
         verdict::judge(&evidence, bench)
+    }
+
+    /// What has changed without a session: the certificate is known already, so a reason that is new counts and one that
+    /// is missing is gone.
+    fn pass_time(&mut self, bench: &Bench<'_>) {
+        let before: Vec<ReasonCode> = codes(&self.outcome);
+        self.outcome = self.judge(bench);
+        if let Some(latest) = &mut self.latest {
+            latest.judged_at = bench.now;
+        }
+        let after = codes(&self.outcome);
+        self.states
+            .retain(|code, _| after.contains(code) || !before.contains(code));
+        for reason in self.outcome.reasons.clone() {
+            if !before.contains(&reason.code) {
+                self.establish(&reason, bench.now);
+            } else if let Some(state) = self.states.get_mut(&reason.code) {
+                state.reason = reason;
+            }
+        }
     }
 
     fn must_judge_again(&mut self) {

@@ -128,6 +128,7 @@ impl Summaries {
         let starts_at = notices.iter().map(|notice| notice.starts_at).min();
         let starts_at = starts_at.unwrap_or(first.starts_at);
         let severity = notices.iter().map(|notice| notice.severity).max();
+        let severity = severity.unwrap_or(first.severity);
         let mut reason = first.reasons.first().cloned();
         if let Some(reason) = &mut reason {
             let _ = write!(
@@ -140,7 +141,7 @@ impl Summaries {
         let notice = Notice {
             id: id(&key, starts_at, "firing 0"),
             key: key.clone(),
-            severity: severity.unwrap_or(first.severity),
+            severity,
             starts_at,
             reasons: reason.into_iter().collect(),
             place: common_place(notices),

@@ -37,6 +37,7 @@ use crate::pipeline::ledger::Ledger;
 use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::record;
+use crate::pipeline::record::SessionId;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::saved::Written;
 use crate::pipeline::session::Fact;
@@ -52,6 +53,10 @@ use crate::pipeline::verdict::Verdict;
 
 /// A finding older than this changes the state but is not told on its own; the state that it leads to is.
 pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A server's clock may be so far ahead of certdrift's (Kerberos allows as much): its rows keep their own time, so that
+/// two machines that read them at different moments say the same. A row dated later counts as now.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// As many connectors are judged as the ledger keeps.
 #[derive(Debug, Default)]
@@ -407,28 +412,38 @@ impl Watched {
     }
 
     fn enter(&mut self, observation: &Observation<'_>, bench: Bench<'_>) {
-        let time = observation.time;
+        let is_ahead = observation.time.duration_since(bench.now) > CLOCK_SKEW;
+        let time = if is_ahead {
+            bench.now
+        } else {
+            observation.time
+        };
         match &observation.fact {
             Fact::Secured { presented, .. } => {
-                self.rhythm.session(time, bench.now);
+                self.rhythm.session(time, bench.now.max(time));
                 self.troubles.secured(time);
                 if let Some(presentation) = presented {
                     self.findings.session(presentation, time, bench);
                 }
             }
             Fact::TlsFailed { error } => {
-                self.rhythm.session(time, bench.now);
+                self.rhythm.session(time, bench.now.max(time));
                 self.troubles.tls_failed(error, time);
             }
             Fact::Egress { address, .. } => self.findings.egress(*address),
-            Fact::Refused(refused) => self.refused(refused, observation, bench),
+            Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
             Fact::Relayed => self.findings.relayed(time),
             Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => {}
         }
     }
 
-    fn refused(&mut self, refused: &Refused<'_>, observation: &Observation<'_>, bench: Bench<'_>) {
-        let (session, time) = (observation.session, observation.time);
+    fn refused(
+        &mut self,
+        refused: &Refused<'_>,
+        session: SessionId,
+        time: Timestamp,
+        bench: Bench<'_>,
+    ) {
         let reply = reply_text(refused);
         if refused.class == ReplyClass::Attribution {
             let presented = refused.presented;

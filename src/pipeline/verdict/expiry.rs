@@ -42,13 +42,12 @@ pub(super) fn expiring<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -> Opti
 
 /// Whether the end is near enough to speak of it. A logged date counts as early as it may mean.
 pub(super) fn nearing(presented: &Presented<'_>, bench: &Bench<'_>) -> Option<Nearing> {
-    let (now, margin) = (bench.now, presented.margin());
-    let logged = presented.certificate.not_after?;
-    let has_expired = now.duration_since(logged) > margin;
-    if has_expired {
+    if has_expired(presented, bench) {
         return None;
     }
-    let end = logged.checked_sub(margin).ok()?;
+    let now = bench.now;
+    let end = presented.certificate.not_after?;
+    let end = end.checked_sub(presented.margin()).ok()?;
     let lifetime = lifetime(presented.certificate).unwrap_or(ASSUMED_LIFETIME);
     let expiry = &bench.settings.expiry;
     let (warning, critical) = (
@@ -73,6 +72,14 @@ pub(super) fn nearing(presented: &Presented<'_>, bench: &Bench<'_>) -> Option<Ne
         }),
         (warning, critical) => critical.or(warning),
     }
+}
+
+/// Whether it is past its end. A logged date counts as late as it may mean.
+pub(super) fn has_expired(presented: &Presented<'_>, bench: &Bench<'_>) -> bool {
+    presented
+        .certificate
+        .not_after
+        .is_some_and(|end| bench.now.duration_since(end) > presented.margin())
 }
 
 fn lifetime(certificate: &Certificate) -> Option<SignedDuration> {

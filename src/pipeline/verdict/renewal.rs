@@ -250,6 +250,9 @@ fn described(presented: &Presented<'_>) -> String {
 
 /// A renewal can wait as long as the presented certificate has time left.
 fn urgency(presented: &Presented<'_>, bench: &Bench<'_>) -> Severity {
+    if expiry::has_expired(presented, bench) {
+        return Severity::Critical;
+    }
     expiry::nearing(presented, bench).map_or(Severity::Warning, |nearing| nearing.severity)
 }
 

@@ -25,6 +25,18 @@ const LOOK: SignedDuration = SignedDuration::from_mins(10);
 /// And once more so long after something has happened: a lone session counts by then.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
+/// Who is told: one who hears everything, and others who hear a part.
+const RECEIVERS: [(&str, &[Severity]); 4] = [
+    (
+        EVERYONE,
+        &[Severity::Critical, Severity::Warning, Severity::Information],
+    ),
+    ("critical", &[Severity::Critical]),
+    ("warning", &[Severity::Warning]),
+    ("information", &[Severity::Information]),
+];
+const EVERYONE: &str = "everyone";
+
 /// What people were told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -43,10 +55,12 @@ struct Player<'a> {
     /// `Some`: the logs are read only so often.
     reads_every: Option<SignedDuration>,
     local_time: SignedDuration,
+    clock_ahead: SignedDuration,
     sessions: u64,
     now: Timestamp,
     happened: Timestamp,
-    firing: BTreeSet<String>,
+    /// What each receiver takes for firing.
+    firing: BTreeMap<Arc<str>, BTreeSet<String>>,
     told: Told,
 }
 
@@ -76,7 +90,8 @@ pub(super) fn play(story: &Story, reads_every: Option<SignedDuration>) -> Result
 impl<'a> Player<'a> {
     fn new(story: &'a Story, reads_every: Option<SignedDuration>) -> Result<Self, String> {
         let now = moment(&story.starts, None)?;
-        let local_time = story.local_time.as_deref().map(duration).transpose()?;
+        let read =
+            |text: &Option<String>| text.as_deref().map_or(Ok(SignedDuration::ZERO), duration);
         let mut player = Self {
             story,
             engine: Engine::default(),
@@ -84,19 +99,17 @@ impl<'a> Player<'a> {
             exports: Exports::default(),
             servers: BTreeMap::new(),
             reads_every,
-            local_time: local_time.unwrap_or_default(),
+            local_time: read(&story.local_time)?,
+            clock_ahead: read(&story.clock_ahead)?,
             sessions: 0,
             now,
             happened: now,
-            firing: BTreeSet::new(),
+            firing: BTreeMap::new(),
             told: Told::default(),
         };
-        let everyone = Receiver::new(
-            "everyone",
-            "webhook",
-            &[Severity::Critical, Severity::Warning, Severity::Information],
-        );
-        player.engine.set_receivers(vec![everyone], now);
+        let receivers =
+            RECEIVERS.map(|(name, severities)| Receiver::new(name, "webhook", severities));
+        player.engine.set_receivers(receivers.to_vec(), now);
         player.export(&story.exports)?;
         player.expect();
         player.stock(&story.inventory)?;
@@ -152,7 +165,7 @@ impl<'a> Player<'a> {
         let dated = dated.map(|text| moment(text, Some(self.now))).transpose()?;
         for name in servers(step) {
             self.sessions += 1;
-            let time = dated.unwrap_or(self.now);
+            let time = dated.unwrap_or(self.now + self.clock_ahead);
             let rows = rows(self.sessions, time, step, handshake, self.local_time);
             self.server(name).unread.push_str(&rows);
         }
@@ -254,18 +267,31 @@ impl<'a> Player<'a> {
         loop {
             let due = self.engine.tick(self.now);
             if due.is_empty() {
-                return Ok(());
+                return self.nobody_waits_for_an_end();
             }
             for delivery in due {
-                self.hear(&delivery.notice)?;
+                self.hear(&delivery.receiver, &delivery.notice)?;
                 self.engine
                     .answered(delivery.number, Outcome::Delivered, self.now, 0.0);
             }
         }
     }
 
-    /// Writes the message down. Whatever the story, no id comes twice, and what ends has begun.
-    fn hear(&mut self, notice: &Notice) -> Result<(), String> {
+    fn hear(&mut self, receiver: &Arc<str>, notice: &Notice) -> Result<(), String> {
+        let firing = self.firing.entry(Arc::clone(receiver)).or_default();
+        let is_known = if notice.is_resolved() {
+            firing.remove(&notice.key)
+        } else {
+            !firing.insert(notice.key.clone())
+        };
+        if **receiver == *EVERYONE {
+            self.write_down(notice, is_known)?;
+        }
+        Ok(())
+    }
+
+    /// Whatever the story, no message comes twice, nothing begins twice, and what ends has begun.
+    fn write_down(&mut self, notice: &Notice, is_known: bool) -> Result<(), String> {
         let what = match (notice.is_resolved(), notice.is_first) {
             (true, _) => "over",
             (false, true) => "begins",
@@ -288,14 +314,24 @@ impl<'a> Player<'a> {
         if !self.told.ids.insert(format!("{} {said}", notice.id)) {
             return Err(format!("a message came twice: {line}"));
         }
-        let is_sound = match what {
-            "over" => self.firing.remove(&notice.key),
-            _ => self.firing.insert(notice.key.clone()) || what == "again",
-        };
-        if !is_sound {
-            return Err(format!("ends without beginning, or begins twice: {line}"));
+        if is_known == (what == "begins") && what != "again" {
+            return Err(format!("begins twice, or ends without beginning: {line}"));
         }
         self.told.lines.push(line);
+        Ok(())
+    }
+
+    /// Who was called must also hear that it is over.
+    fn nobody_waits_for_an_end(&self) -> Result<(), String> {
+        let Some(all) = self.firing.get(EVERYONE) else {
+            return Ok(());
+        };
+        for (receiver, firing) in &self.firing {
+            if let Some(key) = firing.difference(all).next() {
+                let now = shown(self.now);
+                return Err(format!("{now}: {receiver:?} never hears the end of {key}"));
+            }
+        }
         Ok(())
     }
 }

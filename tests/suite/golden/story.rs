@@ -24,8 +24,10 @@ pub(super) struct Story {
     pub(super) _title: String,
     pub(super) starts: String,
     pub(super) ends: String,
-    /// By how much the servers' clocks, and so the certificate dates that they log, are ahead of UTC.
+    /// By how much the certificate dates that servers log, in local time, are ahead of UTC.
     pub(super) local_time: Option<String>,
+    /// By how much the servers' clocks are ahead of certdrift's.
+    pub(super) clock_ahead: Option<String>,
     #[serde(default)]
     pub(super) certificates: BTreeMap<String, Described>,
     pub(super) configuration: String,
