@@ -30,6 +30,8 @@ use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
+use crate::daemon::service;
+use crate::daemon::service::Service;
 use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::tail::Message;
@@ -72,9 +74,11 @@ pub async fn run(options: Options) -> Result<(), String> {
     let config = crate::config::load(&options.config_file).map_err(|error| error.to_string())?;
     let mut signals =
         Signals::new().map_err(|error| format!("cannot listen to signals: {error}"))?;
-    let mut listeners = Vec::new();
-    for address in &options.listen_addresses {
-        listeners.push(server::listen(address).await?);
+    let mut listeners = service::listeners()?;
+    if listeners.is_empty() {
+        for address in &options.listen_addresses {
+            listeners.push(server::listen(address).await?);
+        }
     }
     let external_url = match &options.external_url {
         Some(url) => url.clone(),
@@ -92,6 +96,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let known = first.ok().flatten().unwrap_or_default();
     let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
     let _servers = daemon.serve(listeners, &reload)?;
+    daemon.service.started();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut posts = Posts::default();
@@ -112,6 +117,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         }
     }
     info!("stopping");
+    daemon.service.stopping();
     daemon.reader.stop();
     let last_words = async { while posts.next().await.is_some() {} };
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
@@ -156,6 +162,7 @@ struct Daemon {
     poster: Arc<Poster>,
     state: Arc<ArcSwap<State>>,
     reload: ReloadStatus,
+    service: Service,
 }
 
 impl Daemon {
@@ -197,6 +204,7 @@ impl Daemon {
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
+            service: Service::new(TICK),
         })
     }
 
@@ -267,12 +275,15 @@ impl Daemon {
             reload: self.reload,
             started_at: before.started_at,
         }));
+        self.service.progressed(&self.state.load());
         due
     }
 
     /// Reads the configuration again. A bad one changes nothing.
     fn reload(&mut self) -> Result<(), String> {
+        self.service.reloading();
         let outcome = self.try_reload();
+        self.service.reloaded();
         let now = clock::now();
         match &outcome {
             Ok(()) => {
