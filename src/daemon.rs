@@ -12,5 +12,6 @@ pub mod server;
 mod service;
 mod signals;
 pub mod source;
+pub mod store;
 pub mod tail;
 mod watch;

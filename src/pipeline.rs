@@ -15,6 +15,8 @@
 //! 8. [`snapshot`] is the state as others see it; [`health`] says what certdrift itself lacks; [`engine`] chains all of
 //!    this.
 //!
+//! What must outlive the process is handed out and taken back as the rows of [`saved`].
+//!
 //! No stage reads a file or a clock, logs, or waits: `now` is always an argument. So every story can be told to it in a
 //! test, and a test decides what time it is. The suite enforces both the order and the ban.
 
@@ -32,6 +34,7 @@ pub mod outbox;
 pub mod preflight;
 pub mod record;
 pub mod reply;
+pub mod saved;
 pub mod session;
 pub mod shown;
 pub mod snapshot;

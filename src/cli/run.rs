@@ -22,6 +22,13 @@ pub(super) struct Arguments {
         default_value = "/etc/certdrift/certdrift.yml"
     )]
     config_file: PathBuf,
+    /// The directory of the state, on a local disk; made if missing
+    #[arg(
+        long = "storage.path",
+        value_name = "DIRECTORY",
+        default_value = "data"
+    )]
+    storage_path: PathBuf,
     /// Where to serve metrics: HOST:PORT, or :PORT for every interface; may be given several times
     #[arg(
         long = "web.listen-address",
@@ -75,6 +82,7 @@ pub(super) fn main(arguments: Arguments) -> ExitCode {
     log_to_stderr(arguments.log_level, arguments.log_format);
     let options = Options {
         config_file: arguments.config_file,
+        storage_path: arguments.storage_path,
         listen_addresses: arguments.listen_addresses,
         telemetry_path: arguments.telemetry_path,
         external_url: arguments.external_url,

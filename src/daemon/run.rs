@@ -1,15 +1,18 @@
 //! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
 //! whoever asks.
 
+mod commits;
 mod expectation;
 mod posts;
 mod reader;
+mod restored;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,23 +28,31 @@ use crate::daemon::expected;
 use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
 use crate::daemon::post::Poster;
+use crate::daemon::run::commits::Commits;
+use crate::daemon::run::commits::Outcome;
 use crate::daemon::run::expectation::Expectation;
 use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
+use crate::daemon::run::restored::Restored;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
 use crate::daemon::service;
 use crate::daemon::service::Service;
 use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
+use crate::daemon::store::Store;
 use crate::daemon::tail::Message;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
+use crate::pipeline::outbox;
 use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Written;
 use crate::pipeline::snapshot::ReloadStatus;
 use crate::pipeline::snapshot::Snapshot;
+use crate::pipeline::snapshot::SourceStatus;
 use crate::pipeline::snapshot::State;
 
 /// How often time itself is a reason to look.
@@ -62,6 +73,8 @@ pub struct Options {
     pub listen_addresses: Vec<String>,
     /// Where the metrics are.
     pub telemetry_path: String,
+    /// The directory of the state.
+    pub storage_path: PathBuf,
     /// Where people reach this certdrift; `None`: at the first listening address.
     pub external_url: Option<String>,
 }
@@ -108,22 +121,37 @@ pub async fn run(options: Options) -> Result<(), String> {
             },
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
             Some((number, outcome)) = posts.next() => daemon.answered(number, outcome),
-            Some(message) = tailed.recv() => daemon.read(message, &mut tailed),
+            Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
+                daemon.read(message, &mut tailed);
+            }
+            () = pause(daemon.commits.wait(clock::instant())) => {}
             Some(known) = exported.recv() => daemon.files_changed(known),
             _ = tick.tick() => {}
         }
-        for delivery in daemon.turn() {
+        for delivery in daemon.turn()? {
             posts.send(&daemon.poster, delivery);
         }
     }
     info!("stopping");
     daemon.service.stopping();
     daemon.reader.stop();
-    let last_words = async { while posts.next().await.is_some() {} };
+    let last_words = async {
+        while let Some((number, outcome)) = posts.next().await {
+            daemon.answered(number, outcome);
+        }
+    };
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
-        warn!("some notifications were still under way");
+        warn!("some notifications were still under way; they are sent again");
     }
-    Ok(())
+    daemon.commit().map(|_| ())
+}
+
+/// Waits until a commit is due; for ever, if none waits.
+async fn pause(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Where people reach a server that listens here. On every interface, that is under the machine's own name.
@@ -156,6 +184,9 @@ struct Daemon {
     external_url: String,
     engine: Engine,
     reader: Reader,
+    commits: Commits,
+    /// What is on disk of `health`.
+    written: Written,
     expectation: Expectation,
     health: Health,
     follower: Follower,
@@ -163,6 +194,9 @@ struct Daemon {
     state: Arc<ArcSwap<State>>,
     reload: ReloadStatus,
     service: Service,
+    /// Whether every source has been read up to its end once.
+    is_ready: bool,
+    recovered_at: Option<Timestamp>,
 }
 
 impl Daemon {
@@ -175,23 +209,33 @@ impl Daemon {
         messages: mpsc::Sender<Message>,
     ) -> Result<Self, String> {
         let now = clock::now();
-        let mut engine = Engine::default();
+        let opened = Store::open(&options.storage_path, now).map_err(|error| error.to_string())?;
+        let Restored {
+            mut engine,
+            mut reader,
+            commits,
+            health,
+            written,
+            recovered_at,
+        } = restored::restore(opened, messages, now)?;
         engine.set_receivers(receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
-        let mut reader = Reader::new(messages);
         reader.follow(&config.sources, &mut engine, now)?;
         let expectation = Expectation::new(config, known, &mut engine, now);
         let reload = ReloadStatus {
             successful: true,
             succeeded_at: now,
         };
+        let snapshot = engine.snapshot(now);
+        log_alerts(&Engine::default().snapshot(now), &snapshot);
         let state = State {
-            snapshot: engine.snapshot(now),
-            sources: Vec::new(),
+            snapshot,
+            sources: reader.statuses(&engine),
             ready: false,
             expectation: expectation.known().status.clone(),
             reload,
             started_at: now,
+            recovered_at,
         };
         Ok(Self {
             options,
@@ -199,8 +243,12 @@ impl Daemon {
             engine,
             reader,
             expectation,
-            health: Health::default(),
+            health,
+            written,
             follower,
+            commits,
+            is_ready: false,
+            recovered_at,
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
@@ -226,9 +274,10 @@ impl Daemon {
         Ok(servers)
     }
 
-    fn answered(&mut self, number: u64, outcome: Outcome) {
+    fn answered(&mut self, number: u64, outcome: outbox::Outcome) {
         let (now, spread) = (clock::now(), clock::spread());
         self.engine.answered(number, outcome, now, spread);
+        self.commits.touch(0);
     }
 
     /// Takes over what the files of Exchange say.
@@ -240,43 +289,91 @@ impl Daemon {
     /// Takes a message from the logs, and those that wait behind it.
     fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
         let now = clock::now();
-        self.reader.take(first, &mut self.engine, now);
-        for _ in 1..MAX_BATCH {
-            let Ok(message) = waiting.try_recv() else {
-                break;
-            };
+        let mut next = Some(first);
+        for _ in 0..MAX_BATCH {
+            let Some(message) = next else { break };
+            self.commits.touch(message.event.bytes());
             self.reader.take(message, &mut self.engine, now);
+            if self.commits.is_full() {
+                break;
+            }
+            next = waiting.try_recv().ok();
         }
     }
 
-    /// Brings everything up to date, shows it, and says what to send.
-    fn turn(&mut self) -> Vec<Delivery> {
+    /// Brings everything up to date, keeps it, shows it, and says what to send.
+    ///
+    /// # Errors
+    /// When the process has to end, in words for the operator.
+    fn turn(&mut self) -> Result<Vec<Delivery>, String> {
         let now = clock::now();
         self.reader.tell_unreadable(&mut self.engine);
         let sources = self.reader.statuses(&self.engine);
-        let expectation = self.expectation.known().status.clone();
-        let conditions = self
-            .health
-            .conditions(&sources, &expectation.exports, None, now);
+        let exports = &self.expectation.known().status.exports;
+        let recovered = self.recovered_at;
+        let conditions = self.health.conditions(&sources, exports, recovered, now);
         self.engine.set_conditions(conditions);
-        let due = self.engine.tick(now);
+        self.engine.update(now);
+        let is_due = self
+            .commits
+            .is_due(self.engine.is_urgent(), clock::instant());
+        if is_due && self.commit()? {
+            self.show(sources, now);
+        } else if self.commits.is_failing() && self.state.load().ready {
+            let shown = State::clone(&self.state.load());
+            self.state.store(Arc::new(State {
+                ready: false,
+                ..shown
+            }));
+        }
+        self.service.progressed(&self.state.load());
+        Ok(self.engine.due(now))
+    }
+
+    /// Writes down what has changed. Whether all of it is on disk.
+    fn commit(&mut self) -> Result<bool, String> {
+        let changes = self.take_changes();
+        let mut outcome = self.commits.commit(changes, clock::instant())?;
+        if outcome == Outcome::Replaced {
+            self.recovered_at = Some(clock::now());
+            self.engine.change_everything();
+            self.reader.change_everything();
+            self.written = Written::default();
+            let everything = self.take_changes();
+            outcome = self.commits.commit(everything, clock::instant())?;
+        }
+        if outcome == Outcome::Done {
+            self.engine.committed();
+        }
+        Ok(outcome == Outcome::Done)
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        let mut changes = self.engine.take_changes();
+        self.reader.add_changes(&mut changes);
+        let written = &mut self.written;
+        written.row(Table::Whole, restored::HEALTH, &self.health, &mut changes);
+        changes
+    }
+
+    /// Shows the state, which is on disk.
+    fn show(&mut self, sources: Vec<SourceStatus>, now: Timestamp) {
         let before = self.state.load();
         let snapshot = self.engine.snapshot(now);
         log_alerts(&before.snapshot, &snapshot);
-        let ready = before.ready || self.reader.is_ready();
-        if ready && !before.ready {
+        if !self.is_ready && self.reader.is_ready() {
+            self.is_ready = true;
             info!("every source has been read up to its end");
         }
         self.state.store(Arc::new(State {
             snapshot,
             sources,
-            ready,
-            expectation,
+            ready: self.is_ready,
+            expectation: self.expectation.known().status.clone(),
             reload: self.reload,
             started_at: before.started_at,
+            recovered_at: self.recovered_at,
         }));
-        self.service.progressed(&self.state.load());
-        due
     }
 
     /// Reads the configuration again. A bad one changes nothing.
@@ -284,6 +381,7 @@ impl Daemon {
         self.service.reloading();
         let outcome = self.try_reload();
         self.service.reloaded();
+        self.commits.hurry();
         let now = clock::now();
         match &outcome {
             Ok(()) => {
@@ -319,11 +417,7 @@ impl Daemon {
 fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
     configured
         .iter()
-        .map(|receiver| Receiver {
-            name: Arc::from(receiver.name.as_str()),
-            integration: "webhook",
-            severities: receiver.severities.clone(),
-        })
+        .map(|receiver| Receiver::new(&receiver.name, "webhook", &receiver.severities))
         .collect()
 }
 

@@ -148,7 +148,7 @@ async fn ready(extract::State(shared): extract::State<Shared>) -> (StatusCode, &
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "certdrift is still reading the logs for the first time.\n",
+            "certdrift has not read every source up to its end yet, or cannot write its state; its log says which.\n",
         )
     }
 }

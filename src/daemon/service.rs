@@ -17,6 +17,8 @@ use crate::pipeline::verdict::Verdict;
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 /// The line until every source has been read once.
 const READING: &str = "Reading the logs for the first time";
+/// The line when it was ready and is no longer: nothing is read that cannot be kept.
+const HALTED: &str = "The state cannot be written, so nothing more is read";
 
 /// Something to tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +35,7 @@ pub(super) struct Service {
     watchdog: Option<Watchdog>,
     /// The last line, and when it was told.
     status: (String, Instant),
+    has_been_ready: bool,
 }
 
 /// The service manager ends a process of which it has heard nothing for its limit.
@@ -54,6 +57,7 @@ impl Service {
                 fed: now,
             }),
             status: (READING.to_owned(), now),
+            has_been_ready: false,
         }
     }
 
@@ -97,9 +101,10 @@ impl Service {
             watchdog.fed = now;
             words.push(Word::Watchdog);
         }
+        self.has_been_ready |= state.ready;
         let (line, told) = &self.status;
         if now.duration_since(*told) >= STATUS_EVERY {
-            let present = how_it_goes(state);
+            let present = how_it_goes(state, self.has_been_ready);
             if *line != present {
                 words.push(Word::Status(present.clone()));
                 self.status = (present, now);
@@ -115,11 +120,11 @@ fn feed_every(limit: Duration, tick: Duration) -> Duration {
 }
 
 /// A line of numbers only: nothing in it comes from a log.
-fn how_it_goes(state: &State) -> String {
-    let mut parts = vec![if state.ready {
-        verdicts(state)
-    } else {
-        READING.to_owned()
+fn how_it_goes(state: &State, has_been_ready: bool) -> String {
+    let mut parts = vec![match (state.ready, has_been_ready) {
+        (true, _) => verdicts(state),
+        (false, true) => HALTED.to_owned(),
+        (false, false) => READING.to_owned(),
     }];
     let firing = state.snapshot.alerts.len();
     if firing > 0 {
@@ -272,6 +277,7 @@ mod tests {
                 succeeded_at: epoch,
             },
             started_at: epoch,
+            recovered_at: None,
         }
     }
 
@@ -312,9 +318,9 @@ mod tests {
         assert_eq!(service.due(&state(true), begin + SECOND * 4), []);
         assert_eq!(service.due(&state(true), begin + SECOND * 5), none_judged);
         assert_eq!(service.due(&state(true), begin + SECOND * 99), []);
-        let reading = [Word::Status(READING.to_owned())];
+        let halted = [Word::Status(HALTED.to_owned())];
         let back = service.due(&state(false), begin + SECOND * 100);
-        assert_eq!(back, reading);
+        assert_eq!(back, halted);
         assert_eq!(service.due(&state(true), begin + SECOND * 104), []);
     }
 
@@ -327,7 +333,7 @@ mod tests {
             judged(true, Verdict::Match),
             judged(false, Verdict::Unknown),
         ];
-        assert_eq!(how_it_goes(&state), "Connectors: 2 match, 1 mismatch");
+        assert_eq!(how_it_goes(&state, true), "Connectors: 2 match, 1 mismatch");
         let away = SourceStatus {
             up: false,
             ..SourceStatus::new("/srv".to_owned(), Arc::from("EX01"))
@@ -339,7 +345,7 @@ mod tests {
         state.reload.successful = false;
         state.ready = false;
         assert_eq!(
-            how_it_goes(&state),
+            how_it_goes(&state, false),
             "Reading the logs for the first time; sources that cannot be read: 1; \
              the configuration was refused, the one before is in force"
         );

@@ -43,6 +43,14 @@ const EXCHANGE_FOLDERS: [&str; 20] = [
     "v15",
 ];
 
+/// Names of folders that no search enters.
+const SET_APART: [&str; 4] = [
+    "~snapshot",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+];
+
 /// A directory that holds log files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogDirectory {
@@ -213,7 +221,7 @@ fn logs_at(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();
-    for directory in directories_below(path)? {
+    for directory in directories_below(path, &mut subdirectories)? {
         found.extend(list(&directory, is_log)?);
     }
     Ok(found)
@@ -234,8 +242,19 @@ pub struct Found {
 /// The system's, when the directory at which the search starts cannot be read. One further down that cannot be read is
 /// left out, because Exchange's trees hold folders that a reader of logs has no business in.
 pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
+    expand_by(pattern, &mut subdirectories)
+}
+
+/// The same, with the directories directly below one as the caller sees them.
+///
+/// # Errors
+/// The caller's, of the directory at which the search starts.
+pub fn expand_by(
+    pattern: &PathPattern,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<Vec<Found>> {
     if pattern.is_literal() {
-        let below = directories_below(pattern.root())?;
+        let below = directories_below(pattern.root(), subdirectories)?;
         return Ok(below
             .into_iter()
             .map(|path| Found { path, server: None })
@@ -243,7 +262,7 @@ pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
     }
     let mut found: Vec<Found> = Vec::new();
     let mut open = vec![pattern.root().to_owned()];
-    std::fs::read_dir(pattern.root())?;
+    subdirectories(pattern.root())?;
     let mut entered = 0;
     while let Some(directory) = open.pop() {
         entered += 1;
@@ -251,13 +270,17 @@ pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
             break;
         }
         if let Some(fit) = pattern.fit(&directory) {
-            let below = directories_below(&directory).unwrap_or_default();
+            let below = directories_below(&directory, subdirectories).unwrap_or_default();
             found.extend(below.into_iter().map(|path| Found {
                 path,
                 server: fit.server.clone(),
             }));
         } else if pattern.may_lead_to_fit(&directory) {
-            open.extend(subdirectories(&directory).unwrap_or_default());
+            open.extend(
+                entered_below(&directory, subdirectories)
+                    .into_iter()
+                    .flatten(),
+            );
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -306,9 +329,12 @@ pub fn find_configured(source: &SourceConfig) -> Result<Vec<LogDirectory>, FindE
 /// # Errors
 /// The system's, when the directory cannot be read.
 pub fn send_logs(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    list(directory, |name| {
-        is_log(name) && strip_ignoring_case(name, "SEND").is_some()
-    })
+    list(directory, is_send_log)
+}
+
+/// Whether a file of this name is a send log.
+pub fn is_send_log(name: &str) -> bool {
+    is_log(name) && strip_ignoring_case(name, "SEND").is_some()
 }
 
 /// The servers of directories, by their paths: for each the innermost folder that is none of Exchange's own. Where
@@ -435,17 +461,20 @@ fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathB
     Ok(files)
 }
 
-/// A directory and all below it. Links to directories are not followed: they could lead around in circles.
-fn directories_below(root: &Path) -> io::Result<Vec<PathBuf>> {
+/// A directory and all below it.
+fn directories_below(
+    root: &Path,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![root.to_owned()];
-    let mut open: Vec<(PathBuf, usize)> = subdirectories(root)?
-        .into_iter()
+    let mut open: Vec<(PathBuf, usize)> = entered_below(root, subdirectories)?
         .map(|path| (path, 1))
         .collect();
     while let Some((directory, depth)) = open.pop() {
         if depth < MAX_DEPTH && found.len() < MAX_DIRECTORIES {
-            let below = subdirectories(&directory).unwrap_or_default();
-            open.extend(below.into_iter().map(|path| (path, depth + 1)));
+            if let Ok(below) = entered_below(&directory, subdirectories) {
+                open.extend(below.map(|path| (path, depth + 1)));
+            }
             found.push(directory);
         }
     }
@@ -453,6 +482,24 @@ fn directories_below(root: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+fn entered_below(
+    directory: &Path,
+    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
+) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let below = subdirectories(directory)?;
+    Ok(below.into_iter().filter(|path| !is_set_apart(path)))
+}
+
+/// Hidden folders, snapshots and bins: they hold earlier states of the same logs.
+fn is_set_apart(directory: &Path) -> bool {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.')
+        || SET_APART
+            .iter()
+            .any(|apart| name.eq_ignore_ascii_case(apart))
+}
+
+/// The directories directly below one. Links to directories are not followed: they could lead around in circles.
 fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -465,100 +512,4 @@ fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_order_by_time_and_number() {
-        let names = [
-            "SEND20251231-11.LOG",
-            "SEND2026010100-9.LOG",
-            "send2026010100-10.log",
-            "SEND2026010101-1.LOG",
-            "copy.log",
-        ];
-        let read: Vec<LogName> = names
-            .iter()
-            .map(|name| LogName::read(OsStr::new(name)))
-            .collect();
-        assert!(read.is_sorted(), "{read:?}");
-        assert_ne!(read[1], read[2]);
-        for other in [
-            "SEND2026010124-1.LOG",
-            "SEND20260230-1.LOG",
-            "SEND20260101-.LOG",
-            "SEND20260101-1.TXT",
-            "RECV20260101-1.LOG",
-            "SEND-1.LOG",
-            "SENDé",
-        ] {
-            assert_eq!(LogName::read(OsStr::new(other)), LogName::Other, "{other}");
-        }
-    }
-
-    #[test]
-    fn servers_are_told_apart_and_never_merged() {
-        for (directories, servers) in [
-            (
-                vec!["/logs/EX01/SmtpSend", "/logs/EX02/SmtpSend"],
-                vec!["EX01", "EX02"],
-            ),
-            (
-                vec![
-                    "/s/EX01/Hub/ProtocolLog/SmtpSend",
-                    "/s/EX01/FrontEnd/ProtocolLog/SmtpSend",
-                ],
-                vec!["EX01", "EX01"],
-            ),
-            (vec!["/a/EX01/SmtpSend", "/b/EX01/SmtpSend"], vec!["a", "b"]),
-            (
-                vec!["/EX01/SmtpSend", "/b/EX01/SmtpSend"],
-                vec!["EX01", "b"],
-            ),
-            (
-                vec!["/a/EX01", "/b/EX01", "/x/b/SmtpSend"],
-                vec!["a", "b/EX01", "x/b"],
-            ),
-            (vec!["/SmtpSend"], vec!["local"]),
-        ] {
-            let paths: Vec<PathBuf> = directories.iter().map(PathBuf::from).collect();
-            assert_eq!(server_names(&paths), servers, "{directories:?}");
-        }
-    }
-
-    #[test]
-    fn a_search_finds_files_and_says_what_is_missing() {
-        let root = tempfile::tempdir().unwrap();
-        let deep = root.path().join("EX01/Hub/SmtpSend");
-        std::fs::create_dir_all(&deep).unwrap();
-        let paths = [root.path().to_owned()];
-        assert!(matches!(find(&paths, None), Err(FindError::NoLogs { .. })));
-        for name in ["SEND2026010100-10.LOG", "SEND2026010100-9.LOG", "notes.txt"] {
-            std::fs::write(deep.join(name), "").unwrap();
-        }
-        let found = find(&paths, None).unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].server, "EX01");
-        let names: Vec<_> = found[0]
-            .files
-            .iter()
-            .map(|file| file.path.file_name().unwrap())
-            .collect();
-        assert_eq!(names, ["SEND2026010100-9.LOG", "SEND2026010100-10.LOG"]);
-        let roundabout = root.path().join("EX01/../EX01");
-        let twice = [
-            root.path().to_owned(),
-            roundabout,
-            deep.join("SEND2026010100-9.LOG"),
-        ];
-        let files = find(&twice, None)
-            .unwrap()
-            .iter()
-            .map(|found| found.files.len())
-            .sum::<usize>();
-        assert_eq!(files, 2, "whatever ways lead to a file");
-        let missing = find(&[root.path().join("nowhere")], None).unwrap_err();
-        assert!(missing.to_string().contains("does not exist"), "{missing}");
-    }
-}
+mod tests;

@@ -5,8 +5,14 @@
 //! wakes it; it opens, reads and closes a file within one pass, because a handle kept open would keep Exchange from
 //! deleting the file. What it reads goes through a bounded channel to the one task that owns the engine.
 
+mod disk;
 mod file;
+mod folder;
+mod identity;
+mod listing;
 mod pass;
+pub mod position;
+mod reading;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,13 +26,17 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 use crate::config::SourceConfig;
+use crate::daemon::clock;
+use crate::daemon::tail::disk::LocalDisk;
+use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
+use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Position;
 
 /// How often files that are still written are looked at.
 pub const POLL: Duration = Duration::from_secs(1);
-/// How many bytes one message carries at most.
-pub const MAX_CHUNK: usize = 256 * 1024;
-/// How many messages may wait for the engine, over all sources: 4 MiB.
+/// How many messages may wait for the engine, over all sources: 4 MiB, and more only where a line is longer than what
+/// is read at once.
 pub const MAX_MESSAGES: usize = 16;
 /// A thread only reads and lists; it needs little stack.
 const STACK_BYTES: usize = 256 * 1024;
@@ -40,10 +50,6 @@ pub struct Directory {
     pub server: Arc<str>,
 }
 
-/// Identifies a file for as long as the process runs.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct FileId(pub u64);
-
 /// What a source's thread has to say.
 #[derive(Debug)]
 pub struct Message {
@@ -53,47 +59,120 @@ pub struct Message {
     pub event: Event,
 }
 
-/// What a source's thread has to say.
+/// What a source's thread has to say. A position in it is the one after it: what the event leads to and the position
+/// are kept together, or neither.
 #[derive(Debug)]
 pub enum Event {
-    /// The next bytes of a file.
+    /// The next whole lines of a file.
     Bytes {
         /// Its directory.
         directory: Arc<Directory>,
-        /// Which file.
-        file: FileId,
-        /// Its path, for messages to people.
-        path: Arc<PathBuf>,
-        /// The bytes.
+        /// The lines, with their newlines.
         bytes: Vec<u8>,
         /// Whether more was there at the last look, in this file or a later one of the directory.
         more: bool,
+        /// Behind them.
+        position: Position,
+    },
+    /// Something that cannot be read any more, or never could.
+    Lost {
+        /// Its directory.
+        directory: Arc<Directory>,
+        /// What, and why.
+        loss: Loss,
+        /// Behind it.
+        position: Position,
+    },
+    /// Nothing more will come in this file: a newer one exists and it has long been still.
+    Finished {
+        /// Its directory.
+        directory: Arc<Directory>,
+        /// Its last row, if it has no newline.
+        bytes: Vec<u8>,
+        /// Behind that.
+        position: Position,
+    },
+    /// A file changed, but not by growing.
+    Changed {
+        /// Its directory.
+        directory: Arc<Directory>,
+        /// How.
+        change: Change,
+        /// From now on.
+        position: Position,
+    },
+    /// The first look ever at this source: these files are older than the first reading goes back.
+    PassedOver {
+        /// Where reading them would begin is looked up later.
+        positions: Vec<Position>,
+    },
+    /// Nothing needs to be known of this file any more.
+    Forgotten {
+        /// Which file.
+        file: FileId,
     },
     /// Whatever can be read of a directory has been read; said when the last [`Event::Bytes`] promised more.
     CaughtUp {
         /// Which directory.
         directory: Arc<Directory>,
     },
-    /// Nothing more will come in this file: a newer one exists and it has long been still.
-    Finished {
-        /// Its directory.
-        directory: Arc<Directory>,
-        /// Which file.
-        file: FileId,
-    },
-    /// The file was rewritten; what comes next is its start.
-    Rewritten {
-        /// Which file.
-        file: FileId,
-    },
-    /// The file is gone.
-    Gone {
-        /// Which file.
-        file: FileId,
-    },
     /// All files have been looked at. Said when the outcome differs from the last one, and now and then to show that
     /// the thread is alive.
     Looked(Look),
+}
+
+/// Bytes that are lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Loss {
+    /// Where they begin in the file.
+    pub from: u64,
+    /// How many.
+    pub bytes: u64,
+    /// Why.
+    pub reason: LossReason,
+}
+
+/// Why bytes are lost.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LossReason {
+    /// A crash left NUL bytes, and the beginning of a row before them.
+    Nul,
+    /// A line over the limit. No row is that long.
+    LongLine,
+    /// The file was deleted before it was read.
+    Deleted,
+    /// The file was rewritten before it was read.
+    Rewritten,
+}
+
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// It is older than the first reading goes back; the position says where it ends.
+    PassedOver,
+    /// It is somewhere else now, or has another name.
+    Moved,
+    /// It was gone and is back, here or somewhere else.
+    Returned {
+        /// Bytes that were said to be lost and are not.
+        found: u64,
+    },
+    /// It ends before the offset. Should it grow again, what it then holds tells whether that was read before.
+    Cut,
+    /// It was rewritten behind the position.
+    Rewritten,
+    /// It is gone.
+    Vanished,
+}
+
+impl Event {
+    /// How many bytes of logs it carries.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, .. } | Self::Finished { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a look at a whole source gave.
@@ -114,62 +193,80 @@ pub struct DirectoryLook {
     pub files: usize,
     /// Bytes that are there but not yet read.
     pub unread: u64,
-    /// Bytes of files that were deleted before they were read, since the start.
-    pub deleted_unread: u64,
 }
 
 /// Wakes a source's thread before its time, or ends it.
 #[derive(Debug, Default)]
 pub struct Waker {
-    woken: Mutex<bool>,
+    woken: Mutex<Option<Hint>>,
     changed: Condvar,
     stopped: AtomicBool,
 }
 
+/// What may have happened.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Hint {
+    /// Something was written.
+    Written,
+    /// A file or directory was made.
+    Made,
+}
+
 impl Waker {
     /// Something may have changed.
-    pub fn wake(&self) {
-        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    pub fn wake(&self, hint: Hint) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        *woken = (*woken).max(Some(hint));
         self.changed.notify_one();
     }
 
     /// The thread is to end when it next comes up for air.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.wake();
+        self.wake(Hint::Written);
     }
 
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn wait(&self, longest: Duration) {
+    fn wait(&self, longest: Duration) -> Option<Hint> {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut woken, _) = self
             .changed
-            .wait_timeout_while(woken, longest, |woken| !*woken)
+            .wait_timeout_while(woken, longest, |woken| woken.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        *woken = false;
+        woken.take()
     }
 }
 
-/// Starts to follow a source. The thread ends when it is told to, or when nobody listens any more; nobody waits for it,
-/// because a share that hangs would hold it for minutes.
+/// How the positions of a source name it.
+pub fn source_key(source: &SourceConfig) -> Arc<str> {
+    Arc::from(source.path.as_path().to_string_lossy())
+}
+
+/// Starts to follow a source, from where its saved positions say. The thread ends when it is told to, or when nobody
+/// listens any more; nobody waits for it, because a share that hangs would hold it for minutes.
 ///
 /// # Errors
 /// The system's, when it cannot start a thread.
 pub fn start(
     number: u64,
     source: SourceConfig,
+    saved: Vec<Position>,
     messages: Sender<Message>,
 ) -> std::io::Result<Arc<Waker>> {
     let waker = Arc::new(Waker::default());
     let own = Arc::clone(&waker);
+    let present = || Moment {
+        instant: clock::instant(),
+        wall: clock::now(),
+    };
     std::thread::Builder::new()
         .name(format!("source {number}"))
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let mut pass = Pass::new(source);
+            let mut pass = Pass::new(LocalDisk, source, saved, present());
             let mut say = |event| {
                 let message = Message {
                     source: number,
@@ -177,8 +274,9 @@ pub fn start(
                 };
                 !own.is_stopped() && messages.blocking_send(message).is_ok()
             };
-            while pass.look(&mut say) && !own.is_stopped() {
-                own.wait(POLL);
+            let mut hint = None;
+            while pass.look(present(), hint, &mut say) && !own.is_stopped() {
+                hint = own.wait(POLL);
             }
         })?;
     Ok(waker)

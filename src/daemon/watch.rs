@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use notify::EventKind;
 use notify::RecommendedWatcher;
 use notify::RecursiveMode;
 use notify::Watcher;
+use notify::event::ModifyKind;
 use tracing::debug;
 
+use crate::daemon::tail::Hint;
 use crate::daemon::tail::Waker;
 
 /// Keeps watching as long as it lives.
@@ -43,7 +46,8 @@ fn watcher(targets: Vec<(PathBuf, Arc<Waker>)>) -> Option<RecommendedWatcher> {
         let Ok(event) = event else { return };
         // Reading a file is an event too: without this, every look would call for the next one.
         if !event.kind.is_access() {
-            wake(&targets, &event.paths);
+            let hint = hint(event.kind);
+            wake(&targets, &event.paths, hint);
         }
     });
     let mut watcher = watcher.inspect_err(no_hints).ok()?;
@@ -59,9 +63,18 @@ fn no_hints(error: &impl std::fmt::Display) {
     debug!(%error, "no change notifications; polling alone finds the changes");
 }
 
-fn wake(targets: &[(PathBuf, Arc<Waker>)], paths: &[PathBuf]) {
+fn wake(targets: &[(PathBuf, Arc<Waker>)], paths: &[PathBuf], hint: Hint) {
     let touches = |root: &Path| paths.is_empty() || paths.iter().any(|path| path.starts_with(root));
     for (_, waker) in targets.iter().filter(|(root, _)| touches(root)) {
-        waker.wake();
+        waker.wake(hint);
+    }
+}
+
+/// What arrives under a new name may be a directory, and directories are looked through less often than files.
+fn hint(kind: EventKind) -> Hint {
+    match kind {
+        EventKind::Modify(ModifyKind::Name(_)) => Hint::Made,
+        EventKind::Modify(_) => Hint::Written,
+        _ => Hint::Made,
     }
 }

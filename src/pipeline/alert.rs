@@ -17,10 +17,15 @@ use std::fmt::Write as _;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
 use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::Place;
 use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::reason::AlertName;
@@ -34,7 +39,7 @@ pub const REPEAT: SignedDuration = SignedDuration::from_hours(24);
 pub const MAX_KEY_BYTES: usize = 200;
 
 /// An alert that is firing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Firing {
     /// Which alert.
     pub name: AlertName,
@@ -51,7 +56,7 @@ pub struct Firing {
 }
 
 /// Something to tell the receivers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Notice {
     /// The same for trigger and resolve, across restarts and replicas.
     pub key: String,
@@ -126,6 +131,18 @@ impl Alerts {
         self.firing.values()
     }
 
+    /// What was saved.
+    ///
+    /// # Errors
+    /// When a row holds something else than it should.
+    pub fn restore(saved: &Saved) -> Result<Self, Unreadable> {
+        let rows = saved.rows::<Firing>(Table::Alert);
+        let firing = rows.map(|row| row.map(|(_, it)| ((it.place.clone(), it.name), it)));
+        Ok(Self {
+            firing: firing.collect::<Result<_, _>>()?,
+        })
+    }
+
     fn end_all_but(
         &mut self,
         place: &Place,
@@ -183,6 +200,11 @@ impl Alerts {
 }
 
 impl Firing {
+    /// Its key in the saved state.
+    pub fn row_key(&self) -> String {
+        format!("{} {}", self.name.as_str(), self.place.key())
+    }
+
     fn notice(&self, ends_at: Option<Timestamp>) -> Notice {
         let key = key(self.name, &self.place);
         let transition = match ends_at {

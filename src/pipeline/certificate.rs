@@ -9,9 +9,15 @@ pub mod known;
 pub mod label;
 pub mod row;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::Serialize;
+use serde::Serializer;
+use serde::de::Error as _;
 
 use crate::pipeline::certificate::dn::DistinguishedName;
 use crate::pipeline::certificate::dn::MAX_NAME_BYTES;
@@ -27,7 +33,7 @@ pub const MAX_NAMES: usize = 2048;
 const MAX_SERIAL_DIGITS: usize = 128;
 
 /// A certificate as the log (or, later, the inventory) describes it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Certificate {
     /// SHA-1 thumbprint; `None` only when the log was cut before it.
     pub thumbprint: Option<Thumbprint>,
@@ -50,7 +56,8 @@ pub struct Certificate {
 }
 
 /// Where a certificate's dates come from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ValiditySource {
     /// The log row: Exchange writes local time with a `Z`, so the date is exact to ±14 h only.
     Log,
@@ -59,7 +66,7 @@ pub enum ValiditySource {
 }
 
 /// What of a certificate could not be read; a verdict must not rest on what is missing.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Gaps {
     /// Subject and issuer could not be told apart, or were cut at [`MAX_NAME_BYTES`].
     pub dn_uncut: bool,
@@ -80,6 +87,19 @@ impl fmt::Display for Thumbprint {
 impl fmt::Debug for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Thumbprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Thumbprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("a thumbprint has 40 hex digits"))
     }
 }
 
@@ -162,7 +182,8 @@ pub fn dns_name(name: &str) -> Option<String> {
 }
 
 /// The values of a form A block, in the order of its rows.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Field {
     Subject,
     Issuer,
@@ -187,7 +208,7 @@ pub(crate) fn field(context: &[u8]) -> Option<Field> {
 ///
 /// The rows that begin another certificate's block carry the same labels as those of ours, and the row in front of them
 /// that tells whose they are may be lost. So a value that stands where it cannot stand in this block ends it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Block {
     found: Certificate,
     last: Option<Field>,

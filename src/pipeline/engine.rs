@@ -10,6 +10,7 @@
 //! yesterday and is right today is no news.
 
 mod judging;
+mod kept;
 
 use std::sync::Arc;
 
@@ -55,9 +56,10 @@ impl Engine {
     /// Takes over what is expected, at the start and when the configuration or an export changes. Alerts of connectors
     /// that are no longer judged end.
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
-        let before = std::mem::replace(&mut self.judging.expectations, expectations);
+        self.judging.expectations = expectations;
         let ledger = Arc::clone(&self.reading.ledger);
-        self.judging.expectations_changed(&before, &ledger, now);
+        self.judging.expectations_changed(&ledger, now);
+        self.judging.follow_relay(&mut self.reading.sessions);
     }
 
     /// Takes over the certificates that are known apart from the log. What follows shows at the next tick.
@@ -107,7 +109,24 @@ impl Engine {
 
     /// The directory is no longer followed: connectors that no other directory tells of are not judged any more.
     pub fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
-        self.end_stream(stream, now);
+        let Self { reading, judging } = self;
+        let server = reading
+            .sessions
+            .stream(stream)
+            .map(|known| Arc::clone(&known.server));
+        let ledger = Arc::make_mut(&mut reading.ledger);
+        reading.sessions.forget(stream, &mut |observation| {
+            ledger.enter(&observation);
+            judging.observe(stream, &observation, now);
+        });
+        if let Some(server) = server
+            && !reading
+                .sessions
+                .streams()
+                .any(|(_, other)| other.server == server)
+        {
+            ledger.forget(&server);
+        }
         self.set_behind(stream, false);
         self.set_unreadable(stream, false);
         self.judging.forget_stream(stream, now);
@@ -134,10 +153,20 @@ impl Engine {
     /// A pass over the logs is done, or time has passed: brings alerts in line with the findings and says what to
     /// send.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Delivery> {
+        self.update(now);
+        self.due(now)
+    }
+
+    /// Brings alerts in line with the findings.
+    pub fn update(&mut self, now: Timestamp) {
         let reading = &mut self.reading;
         self.judging
             .reconsider(&reading.ledger, &reading.sessions, now);
         self.judging.follow_relay(&mut reading.sessions);
+    }
+
+    /// What to send now, of what is on disk.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
         self.judging.outbox.due(now)
     }
 

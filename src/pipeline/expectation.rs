@@ -9,10 +9,14 @@ pub mod settings;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
+use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
 
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::combined::Origins;
@@ -139,9 +143,9 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Whether both lead to the same verdict on everything. Where a value comes from does not change it, nor which
-    /// connectors are meant besides, nor what rests on the clock alone.
-    pub fn judges_like(&self, other: &Self) -> bool {
+    /// The same for all that lead to the same verdict on everything, here and after a restart. Where a value comes from
+    /// does not change it, nor which connectors are meant besides, nor what rests on the clock alone.
+    pub fn fingerprint(&self) -> String {
         let Self {
             pattern: _,
             inbound_connectors,
@@ -154,17 +158,43 @@ impl Expectation {
             protocol_logging: _,
             origins: _,
         } = self;
-        *inbound_connectors == other.inbound_connectors
-            && *accepted_domains == other.accepted_domains
-            && *tls_certificate_name == other.tls_certificate_name
-            && *thumbprints == other.thumbprints
-            && *accept == other.accept
-            && *planned == other.planned
+        let judged = Judged {
+            inbound_connectors,
+            accepted_domains,
+            tls_certificate_name,
+            thumbprints,
+            accept,
+            planned,
+        };
+        let text = serde_json::to_vec(&judged).unwrap_or_default();
+        let digest = Sha256::digest(text);
+        digest[..16].iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
+/// What a verdict rests on. What is not given is left out, so that a later certdrift with more fields has the same
+/// fingerprints.
+#[derive(Serialize)]
+struct Judged<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    inbound_connectors: &'a [InboundConnector],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_domains: &'a Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_certificate_name: &'a Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    thumbprints: &'a [Thumbprint],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    accept: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    planned: &'a [PlannedRenewal],
+}
+
 /// An inbound connector of Exchange Online (`Get-InboundConnector`).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct InboundConnector {
     /// `Name`.
     pub name: String,
@@ -173,15 +203,18 @@ pub struct InboundConnector {
     /// `ConnectorType`.
     pub connector_type: ConnectorType,
     /// `TlsSenderCertificateName`: a host, `*.domain` or `<I>issuer<S>subject`; `None`: recognised by address only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_sender_certificate_name: Option<String>,
     /// `SenderIPAddresses`: IPv4, single addresses or /24 to /32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sender_ip_addresses: Vec<Ipv4Range>,
     /// `CloudServicesMailEnabled`; `None`: unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_services_mail_enabled: Option<bool>,
 }
 
 /// A renewal under way: inside the window the old and the new certificate are both fine.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct PlannedRenewal {
     /// The certificate that will be presented afterwards.
     pub thumbprint: Thumbprint,

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::pipeline::lines::Line;
 use crate::pipeline::lines::Lines;
 use crate::pipeline::record;
@@ -26,7 +29,7 @@ struct Content {
 }
 
 /// Counts of what a file held. Header lines, blank lines and an unfinished last row are in none of them.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Tally {
     /// Bytes fed, headers included.
     pub bytes: u64,
@@ -62,7 +65,7 @@ impl std::ops::Sub for Tally {
 }
 
 /// Why a file is not read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Refusal {
     /// `#Log-type` says SMTP Receive Protocol Log.
     ReceiveLog,
@@ -109,6 +112,18 @@ impl fmt::Display for Refusal {
 }
 
 impl LogFile {
+    /// A file of which everything before an offset, the start of a line, was read before.
+    pub fn from(offset: u64, refused: Option<Refusal>) -> Self {
+        Self {
+            lines: Lines::from(offset),
+            content: Content {
+                refused,
+                begun: offset > 0,
+                ..Content::default()
+            },
+        }
+    }
+
     /// Hands every row that `chunk` completes to `each`. A refused file hands out nothing more.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Row<'_>)) {
         self.content.tally.bytes += chunk.len() as u64;

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::saved::pairs;
 use crate::pipeline::session::Place;
 use crate::pipeline::snapshot::ExportStatus;
 use crate::pipeline::snapshot::SourceStatus;
@@ -26,14 +29,23 @@ pub const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What was wrong at the last look, and since when.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Health {
-    unreadable: BTreeMap<(String, Arc<str>), Timestamp>,
+    #[serde(with = "pairs")]
+    unreadable: BTreeMap<(String, Arc<str>), Unreadable>,
+    #[serde(with = "pairs")]
     lost: BTreeMap<(String, Arc<str>), Lost>,
 }
 
+/// A source that cannot be read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Unreadable {
+    since: Timestamp,
+    trouble: String,
+}
+
 /// Bytes that a source has lost.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 struct Lost {
     bytes: u64,
     /// When the first and the last of them were noticed, since it was last quiet for [`TOLD_FOR`].
@@ -59,14 +71,22 @@ impl Health {
 
     fn unreadable(&mut self, sources: &[SourceStatus], now: Timestamp) -> Vec<(Place, Confirmed)> {
         let key = |status: &SourceStatus| (status.source.clone(), Arc::clone(&status.server));
-        let troubled = |status: &&SourceStatus| status.trouble.is_some();
-        let known = std::mem::take(&mut self.unreadable);
+        let mut known = std::mem::take(&mut self.unreadable);
         let mut held = Vec::new();
-        for status in sources.iter().filter(troubled) {
-            let since = known.get(&key(status)).copied().unwrap_or(now);
-            self.unreadable.insert(key(status), since);
+        for status in sources {
+            let before = known.remove(&key(status));
+            let found = match (&status.trouble, before) {
+                (Some(trouble), before) => Unreadable {
+                    since: before.map_or(now, |before| before.since),
+                    trouble: trouble.clone(),
+                },
+                // Nobody has looked since the start: what was wrong then still is, for all that is known.
+                (None, Some(before)) if !status.up => before,
+                (None, _) => continue,
+            };
+            let Unreadable { since, trouble } = found.clone();
+            self.unreadable.insert(key(status), found);
             if now.duration_since(since) >= UNREADABLE_FOR {
-                let trouble = status.trouble.clone().unwrap_or_default();
                 let action = "# The message names the remedy. On the machine of certdrift: ls -l of the path, mount, and the access rights of its account.".to_owned();
                 let code = ReasonCode::SourceUnreadable;
                 let reason = verdict::state(code, "logs that can be read", trouble, action);
@@ -81,7 +101,7 @@ impl Health {
         let known = std::mem::take(&mut self.lost);
         for status in sources {
             let key = (status.source.clone(), Arc::clone(&status.server));
-            let bytes = status.deleted_unread_bytes + status.tally.lost_bytes;
+            let bytes = status.lost_bytes();
             // What was lost before the first look was told then.
             let mut lost = known.get(&key).copied().unwrap_or(Lost {
                 bytes,
@@ -164,9 +184,9 @@ fn confirmed(server: &str, reason: Reason, since: Timestamp) -> Option<(Place, C
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::pipeline::file::Tally;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
@@ -174,19 +194,12 @@ mod tests {
 
     fn source(server: &str, trouble: Option<&str>, lost: u64) -> SourceStatus {
         SourceStatus {
-            source: "/logs".to_owned(),
-            server: Arc::from(server),
             up: trouble.is_none(),
             trouble: trouble.map(str::to_owned),
             directories: 1,
             files: 1,
-            refused: Vec::new(),
-            tally: Tally::default(),
-            lag_bytes: 0,
-            last_row: None,
-            duplicate_rows: 0,
-            sequence_gaps: 0,
             deleted_unread_bytes: lost,
+            ..SourceStatus::new("/logs".to_owned(), Arc::from(server))
         }
     }
 
@@ -254,5 +267,36 @@ mod tests {
             let held = Health::default().conditions(&[], &[], recovered, at(minute));
             assert_eq!(held.len(), count, "{minute}");
         }
+    }
+
+    #[test]
+    fn what_was_wrong_stays_so_over_a_restart_until_somebody_has_looked() {
+        let mut health = Health::default();
+        let gone = source("EX01", Some("gone"), 0);
+        let lossy = source("EX02", None, 0);
+        told(&mut health, &[gone.clone(), lossy], 0);
+        let lossy = source("EX02", None, 7);
+        let sources = [gone, lossy];
+        let before = told(&mut health, &sources, 6);
+        assert_eq!(before.len(), 2);
+        let text = serde_json::to_string(&health).unwrap();
+        let mut health: Health = serde_json::from_str(&text).unwrap();
+        let not_looked = sources.clone().map(|status| SourceStatus {
+            up: false,
+            trouble: None,
+            ..status
+        });
+        assert_eq!(told(&mut health, &not_looked, 7), before);
+        assert_eq!(told(&mut health, &sources, 8), before);
+        let well = sources.map(|status| SourceStatus {
+            up: true,
+            trouble: None,
+            ..status
+        });
+        assert_eq!(
+            told(&mut health, &well, 9).len(),
+            1,
+            "only the loss is still told"
+        );
     }
 }

@@ -8,11 +8,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::reply::EnhancedCode;
 use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::Fact;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
@@ -39,10 +45,12 @@ pub const FOLDED: &str = "(others)";
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     connectors: BTreeMap<Place, ConnectorLedger>,
+    /// Connectors that were forgotten and may still be on disk.
+    forgotten: Vec<Place>,
 }
 
 /// A count of sessions with the times of the first and the last one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Span {
     /// How many.
     pub count: u64,
@@ -73,7 +81,7 @@ impl Span {
 }
 
 /// What one connector of one server showed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct ConnectorLedger {
     /// Distinct session ids.
     pub sessions: Option<Span>,
@@ -97,10 +105,13 @@ pub struct ConnectorLedger {
     pub tls_failures: BTreeMap<String, u64>,
     /// Sessions whose banner was masked by a firewall.
     pub masked_banners: Option<Span>,
+    /// Whether it is to be written anew.
+    #[serde(skip)]
+    changed: bool,
 }
 
 /// A certificate that was offered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Presented {
     /// The certificate, as completely as it was ever logged.
     pub certificate: Arc<Certificate>,
@@ -113,7 +124,7 @@ pub struct Presented {
 }
 
 /// Refusals that read the same.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Refusal {
     /// What they mean for the connector.
     pub class: ReplyClass,
@@ -152,6 +163,57 @@ impl Ledger {
         self.connectors.iter()
     }
 
+    /// Adds the connectors about which something was entered since the last time. A ledger that is shared is copied
+    /// only if there are any.
+    pub fn take_changes(this: &mut Arc<Self>, changes: &mut Changes) {
+        let is_changed = this.connectors.values().any(|entry| entry.changed);
+        if !is_changed && this.forgotten.is_empty() {
+            return;
+        }
+        let this = Arc::make_mut(this);
+        for place in this.forgotten.drain(..) {
+            changes.remove(Table::Ledger, place.key());
+        }
+        for (place, entry) in &mut this.connectors {
+            if std::mem::take(&mut entry.changed) {
+                changes.put(Table::Ledger, place.key(), entry);
+            }
+        }
+    }
+
+    /// Marks every connector as changed.
+    pub fn change_everything(this: &mut Arc<Self>) {
+        for entry in Arc::make_mut(this).connectors.values_mut() {
+            entry.changed = true;
+        }
+    }
+
+    /// What was saved.
+    ///
+    /// # Errors
+    /// When a row holds something else.
+    pub fn restore(saved: &Saved) -> Result<Self, Unreadable> {
+        let mut connectors = BTreeMap::new();
+        for row in saved.rows::<ConnectorLedger>(Table::Ledger) {
+            let (key, entry) = row?;
+            connectors.insert(Place::of_row(Table::Ledger, key)?, entry);
+        }
+        Ok(Self {
+            connectors,
+            forgotten: Vec::new(),
+        })
+    }
+
+    /// Nobody reads the logs of this server any more.
+    pub fn forget(&mut self, server: &str) {
+        let gone = self.connectors.keys();
+        let gone: Vec<Place> = gone.filter(|it| &*it.server == server).cloned().collect();
+        for place in gone {
+            self.connectors.remove(&place);
+            self.forgotten.push(place);
+        }
+    }
+
     /// One connector of one server.
     pub fn connector(&self, place: &Place) -> Option<&ConnectorLedger> {
         self.connectors.get(place)
@@ -160,6 +222,7 @@ impl Ledger {
 
 impl ConnectorLedger {
     fn enter(&mut self, observation: &Observation<'_>) {
+        self.changed = true;
         let time = observation.time;
         match &observation.fact {
             Fact::Started => count(&mut self.sessions, time),

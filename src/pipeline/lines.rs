@@ -51,6 +51,15 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Lines of a file of which everything before an offset, the start of a line, was read before.
+    pub fn from(offset: u64) -> Self {
+        Self {
+            fed: offset,
+            begun: offset > 0,
+            ..Self::default()
+        }
+    }
+
     /// Hands every line that `chunk` completes to `each`, in order.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Line<'_>)) {
         self.fed += chunk.len() as u64;

@@ -4,7 +4,14 @@
 //! waits until the one before it is delivered or given up: a resolve must never overtake its trigger. A message keeps
 //! its id on every try, so a receiver can tell a repetition from news.
 //!
+//! A resolve goes to those who were told of the alert, whatever has become of its severity. What a receiver cannot take
+//! for now goes to its fallback as well; what it will never take, or took too long for, is a dead letter: kept, counted,
+//! and to be sent again when somebody says so.
+//!
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
+
+mod kept;
+mod mailbox;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +19,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::Notice;
+use crate::pipeline::expectation::ConnectorPattern;
+use crate::pipeline::outbox::kept::Journal;
+use crate::pipeline::outbox::mailbox::Mailbox;
 use crate::pipeline::verdict::reason::Severity;
 
 /// Messages that may wait at once for one receiver. At the limit new ones are refused and counted: by then nobody
@@ -23,6 +35,9 @@ pub const MAX_WAITING: usize = 10_000;
 /// Messages that may be under way to one receiver at once: a cause that hits every server must not open a connection
 /// for each.
 pub const MAX_UNDER_WAY: usize = 8;
+
+/// Dead letters that are kept for one receiver; the oldest goes first.
+pub const MAX_DEAD: usize = 1_000;
 
 /// Delays before the second, third, … try. The last one is repeated.
 pub const SCHEDULE: [Duration; 7] = [
@@ -49,7 +64,7 @@ pub const RESOLVE_AGE: SignedDuration = SignedDuration::from_hours(72);
 pub const LATENCY_BOUNDS: [f64; 8] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0];
 
 /// A receiver as far as the outbox is concerned.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Receiver {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -57,6 +72,54 @@ pub struct Receiver {
     pub integration: &'static str,
     /// Severities that it wants.
     pub severities: Vec<Severity>,
+    /// Connectors that it wants to hear of; empty: all. What belongs to no connector goes to everybody.
+    pub connectors: Vec<ConnectorPattern>,
+    /// Who is told when this one cannot be.
+    pub fallback: Option<Arc<str>>,
+    /// How many messages it takes.
+    pub rate: Rate,
+}
+
+impl Receiver {
+    /// One that hears of every connector, takes messages at the usual rate and has no fallback.
+    pub fn new(name: &str, integration: &'static str, severities: &[Severity]) -> Self {
+        Self {
+            name: Arc::from(name),
+            integration,
+            severities: severities.to_vec(),
+            connectors: Vec::new(),
+            fallback: None,
+            rate: Rate::default(),
+        }
+    }
+
+    /// Whether it wants to be told of an alert like this.
+    fn wants(&self, notice: &Notice) -> bool {
+        let connector = &notice.place.connector;
+        let is_meant = self.connectors.is_empty()
+            || connector.is_empty()
+            || self.connectors.iter().any(|it| it.matches(connector));
+        is_meant && self.severities.contains(&notice.severity)
+    }
+}
+
+/// How many messages a receiver takes: so many at once, and so many a minute in the long run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u32,
+    /// In the long run.
+    pub per_minute: u32,
+}
+
+impl Default for Rate {
+    /// Some tens at once are no flood for anybody, and one a second is what the strictest receivers ask for.
+    fn default() -> Self {
+        Self {
+            burst: 30,
+            per_minute: 60,
+        }
+    }
 }
 
 /// One message to be sent now.
@@ -68,6 +131,8 @@ pub struct Delivery {
     pub receiver: Arc<str>,
     /// What to say.
     pub notice: Arc<Notice>,
+    /// Whether to say only what is needed, because the receiver refused the whole.
+    pub minimal: bool,
 }
 
 /// What came of one try.
@@ -82,18 +147,60 @@ pub enum Outcome {
         /// `Retry-After` of a 429 or 503: the whole receiver pauses so long.
         after: Option<Duration>,
     },
-    /// The configuration is at fault (401, 403, 404, 405, 3xx, 410, a secret that cannot be read): tried slowly until
-    /// somebody mends it.
+    /// The configuration is at fault (401, 403, 404, 405, 3xx, a secret that cannot be read): tried slowly until
+    /// somebody mends it, and the fallback is told at once.
     Misconfigured {
         /// For the metric.
         reason: FailureReason,
     },
-    /// The receiver will never take this message (400, 413, 415, 422).
+    /// The receiver does not take this message (400, 413, 415, 422): tried once more with a minimal body.
     Refused,
+    /// The receiver is gone for good (410): off until the configuration is read again.
+    Gone,
+}
+
+/// Why a message will not be tried any more.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeathReason {
+    /// The receiver refused it, the minimal body too.
+    Refused,
+    /// It was tried for longer than it is of use.
+    TooOld,
+}
+
+impl DeathReason {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+/// A message that is kept in a mailbox, for people.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Its number.
+    pub number: u64,
+    /// Name of the receiver.
+    pub receiver: Arc<str>,
+    /// What it says.
+    pub notice: Arc<Notice>,
+    /// When it was decided.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub tries: usize,
+    /// When it is tried next; `None`: it is dead.
+    pub due: Option<Timestamp>,
+    /// Why it is dead, if it is.
+    pub death: Option<DeathReason>,
 }
 
 /// Why a try failed: the closed list of the `reason` label.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailureReason {
     /// Another 4xx.
     ClientError,
@@ -146,6 +253,10 @@ pub struct ReceiverStatus {
     pub failed: BTreeMap<FailureReason, u64>,
     /// Messages given up: refused, too old, or no room.
     pub given_up: u64,
+    /// Dead letters.
+    pub dead: usize,
+    /// Whether it said that it is gone, so that nothing is sent until the configuration is read again.
+    pub off: bool,
     /// Messages waiting.
     pub waiting: usize,
     /// When the oldest of them was decided.
@@ -158,29 +269,13 @@ pub struct ReceiverStatus {
     pub latency_sum: f64,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    notice: Arc<Notice>,
-    since: Timestamp,
-    tries: usize,
-    due: Timestamp,
-    in_flight: bool,
-}
-
-#[derive(Debug)]
-struct Mailbox {
-    receiver: Receiver,
-    status: ReceiverStatus,
-    /// By number, so in the order of the decisions.
-    waiting: BTreeMap<u64, Waiting>,
-    paused_until: Option<Timestamp>,
-}
-
 /// Messages on their way.
 #[derive(Debug, Default)]
 pub struct Outbox {
     mailboxes: Vec<Mailbox>,
     last_number: u64,
+    /// Kept only by an outbox that outlives the process.
+    journal: Option<Journal>,
 }
 
 impl Outbox {
@@ -194,44 +289,65 @@ impl Outbox {
                 .position(|mailbox| mailbox.receiver.name == receiver.name)
                 .map(|index| old.swap_remove(index));
             let mut mailbox = kept.unwrap_or_else(|| Mailbox::new(&receiver));
-            mailbox.status.integration = receiver.integration;
-            mailbox.receiver = receiver;
-            mailbox.paused_until = None;
-            for waiting in mailbox.waiting.values_mut() {
-                waiting.due = waiting.due.min(now);
-            }
+            mailbox.reconfigure(receiver, now);
             self.mailboxes.push(mailbox);
         }
     }
 
-    /// Puts a notice into the box of every receiver that wants its severity.
+    /// Puts a notice into the box of every receiver that wants it, and of those that were told of the alert.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
         for mailbox in &mut self.mailboxes {
-            if !mailbox.receiver.severities.contains(&notice.severity) {
-                continue;
+            if mailbox.is_to_be_told(notice) {
+                mailbox.put(&mut self.last_number, notice, now);
             }
-            if mailbox.waiting.len() >= MAX_WAITING {
-                mailbox.status.given_up += 1;
-                continue;
-            }
-            self.last_number += 1;
-            let entry = Waiting {
-                notice: Arc::clone(notice),
-                since: now,
-                tries: 0,
-                due: now,
-                in_flight: false,
-            };
-            mailbox.waiting.insert(self.last_number, entry);
         }
     }
 
     /// The messages to send now. Each is under way until [`Self::answered`] is told what came of it.
     pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
+        let committed = self.journal.as_ref().map(|journal| journal.committed);
+        let due = self
+            .mailboxes
+            .iter_mut()
+            .flat_map(|mailbox| mailbox.due(now, committed.unwrap_or(u64::MAX)))
+            .collect();
+        self.hand_over(now);
+        due
+    }
+
+    /// What a receiver cannot take goes to its fallback as well. A fallback may have one of its own.
+    fn hand_over(&mut self, now: Timestamp) {
+        for index in 0..self.mailboxes.len() {
+            let Some(fallback) = self.mailboxes[index].receiver.fallback.clone() else {
+                continue;
+            };
+            let is_meant = |mailbox: &Mailbox| mailbox.receiver.name == fallback;
+            let Some(other) = self.mailboxes.iter().position(is_meant) else {
+                continue;
+            };
+            for notice in self.mailboxes[index].take_handed_over() {
+                self.mailboxes[other].put(&mut self.last_number, &notice, now);
+            }
+        }
+    }
+
+    /// Every message that waits or is dead, by receiver and number.
+    pub fn letters(&self) -> Vec<Letter> {
+        self.mailboxes.iter().flat_map(Mailbox::letters).collect()
+    }
+
+    /// Sends a dead letter again, or a waiting one at once. Whether there is one with this number.
+    pub fn replay(&mut self, number: u64, now: Timestamp) -> bool {
         self.mailboxes
             .iter_mut()
-            .flat_map(|mailbox| mailbox.due(now))
-            .collect()
+            .any(|mailbox| mailbox.replay(number, now))
+    }
+
+    /// Throws a message away, dead or waiting. Whether there was one with this number that is not under way.
+    pub fn discard(&mut self, number: u64) -> bool {
+        self.mailboxes
+            .iter_mut()
+            .any(|mailbox| mailbox.discard(number))
     }
 
     /// When the next message falls due, if any waits that is not under way.
@@ -239,8 +355,8 @@ impl Outbox {
         self.mailboxes
             .iter()
             .flat_map(|mailbox| {
-                let waiting = mailbox.waiting.values();
-                waiting
+                mailbox
+                    .living()
                     .filter(|waiting| !waiting.in_flight)
                     .map(|waiting| waiting.due.max(mailbox.paused_until.unwrap_or(waiting.due)))
             })
@@ -256,131 +372,12 @@ impl Outbox {
         if let Some(mailbox) = mailbox {
             mailbox.answered(number, outcome, now, spread);
         }
+        self.hand_over(now);
     }
 
     /// One entry per receiver, in the order of the configuration.
     pub fn status(&self) -> Vec<ReceiverStatus> {
-        self.mailboxes
-            .iter()
-            .map(|mailbox| ReceiverStatus {
-                waiting: mailbox.waiting.len(),
-                oldest_waiting: mailbox.waiting.values().map(|waiting| waiting.since).min(),
-                ..mailbox.status.clone()
-            })
-            .collect()
-    }
-}
-
-impl Mailbox {
-    fn new(receiver: &Receiver) -> Self {
-        Self {
-            receiver: receiver.clone(),
-            status: ReceiverStatus {
-                name: Arc::clone(&receiver.name),
-                integration: receiver.integration,
-                delivered: 0,
-                failed: BTreeMap::new(),
-                given_up: 0,
-                waiting: 0,
-                oldest_waiting: None,
-                last_success: None,
-                latency: [0; LATENCY_BOUNDS.len() + 1],
-                latency_sum: 0.0,
-            },
-            waiting: BTreeMap::new(),
-            paused_until: None,
-        }
-    }
-
-    fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
-        self.give_up_old(now);
-        if self.paused_until.is_some_and(|until| until > now) {
-            return Vec::new();
-        }
-        let under_way = self.waiting.values().filter(|waiting| waiting.in_flight);
-        let mut free = MAX_UNDER_WAY.saturating_sub(under_way.count());
-        let mut keys_before = std::collections::HashSet::new();
-        let mut due = Vec::new();
-        for (&number, waiting) in &mut self.waiting {
-            if free == 0 {
-                break;
-            }
-            let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
-            if first_of_its_key && !waiting.in_flight && waiting.due <= now {
-                waiting.in_flight = true;
-                free -= 1;
-                due.push(Delivery {
-                    number,
-                    receiver: Arc::clone(&self.receiver.name),
-                    notice: Arc::clone(&waiting.notice),
-                });
-            }
-        }
-        due
-    }
-
-    fn give_up_old(&mut self, now: Timestamp) {
-        let before = self.waiting.len();
-        self.waiting.retain(|_, waiting| {
-            let age = if waiting.notice.is_resolved() {
-                RESOLVE_AGE
-            } else {
-                TRIGGER_AGE
-            };
-            waiting.in_flight || now.duration_since(waiting.since) <= age
-        });
-        self.status.given_up += (before - self.waiting.len()) as u64;
-    }
-
-    fn answered(&mut self, number: u64, outcome: Outcome, now: Timestamp, spread: f64) {
-        let Some(waiting) = self.waiting.get_mut(&number) else {
-            return;
-        };
-        waiting.in_flight = false;
-        waiting.tries += 1;
-        match outcome {
-            Outcome::Delivered => self.delivered(number, now),
-            Outcome::Refused => {
-                *self
-                    .status
-                    .failed
-                    .entry(FailureReason::ClientError)
-                    .or_default() += 1;
-                self.status.given_up += 1;
-                self.waiting.remove(&number);
-            }
-            Outcome::Misconfigured { reason } => {
-                *self.status.failed.entry(reason).or_default() += 1;
-                waiting.due = later(now, CONFIGURATION_FAULT_DELAY);
-            }
-            Outcome::Retry { reason, after } => {
-                *self.status.failed.entry(reason).or_default() += 1;
-                let step = SCHEDULE[(waiting.tries - 1).min(SCHEDULE.len() - 1)];
-                let step = step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0));
-                waiting.due = later(now, step);
-                if let Some(after) = after {
-                    // Up to a tenth more, never less: the receiver said when it will be ready.
-                    let pause = after
-                        .min(MAX_RETRY_AFTER)
-                        .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
-                    // A receiver that asks for 0 s again and again must not be hammered.
-                    waiting.due = later(now, pause.max(step));
-                    self.paused_until = Some(waiting.due);
-                }
-            }
-        }
-    }
-
-    fn delivered(&mut self, number: u64, now: Timestamp) {
-        let Some(waiting) = self.waiting.remove(&number) else {
-            return;
-        };
-        let seconds = now.duration_since(waiting.since).as_secs_f64().max(0.0);
-        let bucket = LATENCY_BOUNDS.iter().position(|&bound| seconds <= bound);
-        self.status.latency[bucket.unwrap_or(LATENCY_BOUNDS.len())] += 1;
-        self.status.latency_sum += seconds;
-        self.status.delivered += 1;
-        self.status.last_success = Some(now);
+        self.mailboxes.iter().map(Mailbox::status).collect()
     }
 }
 

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use memchr::memchr;
+use serde::Deserialize;
+use serde::Serialize;
 
 /// The columns of a send protocol log, in the order in which every version writes them.
 pub const FIELDS: &str = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context";
@@ -48,7 +50,7 @@ pub fn timestamp(millis: i64) -> Timestamp {
 }
 
 /// A session id: 16 hex digits in the log.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct SessionId(pub u64);
 
 /// The `event` column.

@@ -5,6 +5,9 @@ mod masking;
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::pipeline::reply::masking::mask;
 
 /// The longest refusal text that is kept, in characters.
@@ -36,7 +39,7 @@ pub struct Reply<'a> {
 }
 
 /// An enhanced status code: class, subject, detail.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct EnhancedCode(pub u8, pub u16, pub u16);
 
 impl fmt::Display for EnhancedCode {
@@ -46,7 +49,8 @@ impl fmt::Display for EnhancedCode {
 }
 
 /// What a refusal means for the connector; the gravest first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplyClass {
     /// No inbound connector matched.
     Attribution,

@@ -9,6 +9,7 @@
 //! A session is judged when its TLS result is known; most connections stay open long after.
 
 mod dialogue;
+mod kept;
 mod live;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::known::KnownCertificates;
@@ -26,6 +29,9 @@ use crate::pipeline::record::Row;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::reply::EnhancedCode;
 use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Unreadable;
+use crate::pipeline::session::kept::Journal;
 use crate::pipeline::session::live::Order;
 use crate::pipeline::session::live::Scene;
 use crate::pipeline::session::live::Session;
@@ -39,7 +45,7 @@ pub const MAX_LIVE_SESSIONS: usize = 16_384;
 pub const MAX_CONNECTOR_BYTES: usize = 512;
 
 /// One directory of one server: the scope in which session ids are unique.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct StreamId(u32);
 
 /// A fact, where it was observed, and when.
@@ -115,7 +121,8 @@ pub struct Refused<'a> {
 }
 
 /// What a server presented in one `STARTTLS` session.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Presentation {
     /// This certificate.
     Certificate(Arc<Certificate>),
@@ -124,12 +131,34 @@ pub enum Presentation {
 }
 
 /// Which handshake a certificate was offered in.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Handshake {
     /// `STARTTLS`: the client certificate for a partner.
     StartTls,
     /// `X-ANONYMOUSTLS`: Exchange to Exchange, self-signed, no business of a connector.
     AnonymousTls,
+}
+
+impl Place {
+    /// Its key in the saved state.
+    pub fn key(&self) -> String {
+        serde_json::json!([self.server, self.connector]).to_string()
+    }
+
+    /// The place of a row with such a key.
+    ///
+    /// # Errors
+    /// When the key is none.
+    pub fn of_row(table: Table, key: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(key)
+            .map(|(server, connector)| Self { server, connector })
+            .map_err(|error| Unreadable {
+                table,
+                key: key.to_owned(),
+                why: error.to_string(),
+            })
+    }
 }
 
 impl Handshake {
@@ -143,7 +172,7 @@ impl Handshake {
 }
 
 /// A connector of a server.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Place {
     /// Name of the server.
     pub server: Arc<str>,
@@ -157,6 +186,8 @@ type RelayWatch = HashMap<Place, Arc<[String]>>;
 /// What is known of a stream apart from its sessions.
 #[derive(Clone, Debug)]
 pub struct Stream {
+    /// By what it is known again after a restart; `None`: never.
+    pub name: Option<Arc<str>>,
     /// The server whose logs these are.
     pub server: Arc<str>,
     /// Rows dropped because their session had already shown this sequence number.
@@ -165,35 +196,70 @@ pub struct Stream {
     pub sequence_gaps: u64,
     /// Time of the newest row, in milliseconds since 1970.
     pub last_millis: Option<i64>,
+    /// Whether it is to be written anew.
+    changed: bool,
 }
 
 /// The live sessions of all streams.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    streams: Vec<Stream>,
+    /// By number; `None`: the stream was forgotten.
+    streams: Vec<Option<Stream>>,
     live: HashMap<(StreamId, SessionId), Session, FixedState>,
     connectors: HashMap<Vec<u8>, Arc<str>>,
     certificates: KnownCertificates,
     relay_watch: RelayWatch,
     /// Sessions let go because [`MAX_LIVE_SESSIONS`] was reached.
     pub evicted: u64,
+    journal: Option<Journal>,
 }
 
 impl Sessions {
     /// Adds a stream of the given server.
     pub fn open(&mut self, server: Arc<str>) -> StreamId {
-        self.streams.push(Stream {
+        self.add(None, server)
+    }
+
+    /// Goes on with the stream of this name and server, or adds it.
+    pub fn resume(&mut self, name: &str, server: &str) -> StreamId {
+        let known = self.streams.iter().position(|stream| {
+            stream.as_ref().is_some_and(|stream| {
+                stream.name.as_deref() == Some(name) && &*stream.server == server
+            })
+        });
+        match known {
+            Some(index) => StreamId(u32::try_from(index).unwrap_or(u32::MAX)),
+            None => self.add(Some(Arc::from(name)), Arc::from(server)),
+        }
+    }
+
+    fn add(&mut self, name: Option<Arc<str>>, server: Arc<str>) -> StreamId {
+        let stream = Stream {
+            name,
             server,
             duplicate_rows: 0,
             sequence_gaps: 0,
             last_millis: None,
-        });
-        StreamId(u32::try_from(self.streams.len() - 1).unwrap_or(u32::MAX))
+            changed: true,
+        };
+        let free = self.streams.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.streams.len());
+        if free.is_none() {
+            self.streams.push(None);
+        }
+        self.streams[index] = Some(stream);
+        StreamId(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     /// What is known of a stream; `None` for an id of another table.
     pub fn stream(&self, stream: StreamId) -> Option<&Stream> {
-        self.streams.get(stream.0 as usize)
+        self.streams.get(stream.0 as usize)?.as_ref()
+    }
+
+    /// Every stream that can be known again.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamId, &Stream)> {
+        let numbered = (0..).map(StreamId).zip(&self.streams);
+        numbered.filter_map(|(id, stream)| Some((id, stream.as_ref()?)))
     }
 
     /// From now on says [`Fact::Relayed`] when a session of this connector has a recipient accepted whose domain is
@@ -208,17 +274,18 @@ impl Sessions {
     /// Takes one row and hands out what it shows.
     pub fn row(&mut self, stream: StreamId, row: &Row<'_>, each: &mut impl FnMut(Observation<'_>)) {
         let key = (stream, row.session);
-        let Some(source) = self.streams.get_mut(stream.0 as usize) else {
+        let Some(Some(source)) = self.streams.get_mut(stream.0 as usize) else {
             return;
         };
         source.last_millis = source.last_millis.max(Some(row.millis));
+        source.changed = true;
         let known = self.live.get_mut(&key);
         let begins = known.is_none();
         let session = if let Some(session) = known {
             session
         } else {
             if self.live.len() >= MAX_LIVE_SESSIONS {
-                self.evicted += make_room(&mut self.live);
+                self.evicted += make_room(&mut self.live, self.journal.as_mut());
             }
             let connector = connector_name(&mut self.connectors, row.connector);
             let session = Session::new(connector, row);
@@ -249,19 +316,28 @@ impl Sessions {
         }
         session.row(row, &mut scene);
         if row.event == Event::Disconnect {
-            self.live.remove(&key);
+            let gone = self.live.remove(&key);
+            if let (Some(journal), Some(gone)) = (&mut self.journal, gone) {
+                journal.gone(key, gone.kept);
+            }
+        } else if let Some(journal) = &mut self.journal {
+            journal.changed(key, &mut session.kept);
         }
     }
 
     /// The stream has ended for good: says what its live sessions still hold, and forgets them.
     pub fn end(&mut self, stream: StreamId, each: &mut impl FnMut(Observation<'_>)) {
-        let Some(Stream { server, .. }) = self.streams.get(stream.0 as usize) else {
+        let Some(Some(Stream { server, .. })) = self.streams.get(stream.0 as usize) else {
             return;
         };
         let certificates = &mut self.certificates;
         let relay_watch = &self.relay_watch;
-        self.live.retain(|(owner, _), session| {
+        let mut journal = self.journal.as_mut();
+        self.live.retain(|(owner, id), session| {
             if *owner == stream {
+                if let Some(journal) = &mut journal {
+                    journal.gone((*owner, *id), session.kept);
+                }
                 let mut scene = Scene {
                     server,
                     certificates: &mut *certificates,
@@ -274,6 +350,19 @@ impl Sessions {
         });
     }
 
+    /// Ends a stream and forgets its counts, too.
+    pub fn forget(&mut self, stream: StreamId, each: &mut impl FnMut(Observation<'_>)) {
+        self.end(stream, each);
+        if let Some(stream) = self.streams.get_mut(stream.0 as usize)
+            && let Some(Stream {
+                name: Some(name), ..
+            }) = stream.take()
+            && let Some(journal) = &mut self.journal
+        {
+            journal.streams_gone.push(name);
+        }
+    }
+
     /// How many sessions are live.
     pub fn live(&self) -> usize {
         self.live.len()
@@ -281,13 +370,22 @@ impl Sessions {
 }
 
 /// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
-fn make_room(live: &mut HashMap<(StreamId, SessionId), Session, FixedState>) -> u64 {
+fn make_room(
+    live: &mut HashMap<(StreamId, SessionId), Session, FixedState>,
+    mut journal: Option<&mut Journal>,
+) -> u64 {
     let age = |session: &Session| (session.last_millis, session.id.0);
     let mut ages: Vec<_> = live.values().map(age).collect();
     let quarter = ages.len() / 4;
     let (_, &mut oldest_kept, _) = ages.select_nth_unstable(quarter);
     let before = live.len();
-    live.retain(|_, session| age(session) >= oldest_kept);
+    live.retain(|key, session| {
+        let stays = age(session) >= oldest_kept;
+        if let (false, Some(journal)) = (stays, &mut journal) {
+            journal.gone(*key, session.kept);
+        }
+        stays
+    });
     (before - live.len()) as u64
 }
 

@@ -55,6 +55,8 @@ pub struct State {
     pub reload: ReloadStatus,
     /// When the daemon started.
     pub started_at: Timestamp,
+    /// When a damaged state was last replaced; `None`: never.
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// How the files are in which Exchange says what is expected and what stands ready.
@@ -142,8 +144,12 @@ pub struct SourceStatus {
     pub duplicate_rows: u64,
     /// Jumps in sequence numbers.
     pub sequence_gaps: u64,
+    /// Bytes of lines over the limit.
+    pub long_line_bytes: u64,
     /// Bytes of files that were deleted before they were read.
     pub deleted_unread_bytes: u64,
+    /// Bytes of files that were rewritten before they were read.
+    pub rewritten_unread_bytes: u64,
 }
 
 impl SourceStatus {
@@ -162,8 +168,18 @@ impl SourceStatus {
             last_row: None,
             duplicate_rows: 0,
             sequence_gaps: 0,
+            long_line_bytes: 0,
             deleted_unread_bytes: 0,
+            rewritten_unread_bytes: 0,
         }
+    }
+
+    /// Bytes that could not be read, for whatever reason.
+    pub fn lost_bytes(&self) -> u64 {
+        self.tally.lost_bytes
+            + self.long_line_bytes
+            + self.deleted_unread_bytes
+            + self.rewritten_unread_bytes
     }
 
     /// Adds what the sessions of one of its directories say of its rows.

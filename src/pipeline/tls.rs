@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 /// The words of a failed negotiation that are known to occur: the closed list of the metric's `error` label. Whatever
 /// else a log says is exported as `other`.
 pub const KNOWN_ERRORS: [&str; 12] = [
@@ -27,7 +30,8 @@ const FAILED: &[u8] = b"TLS negotiation failed with error ";
 const UNAUTHENTICATED: &[u8] = b"Outbound TLS authentication failed for auth level ";
 
 /// A negotiated protocol.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// SSL 3.0 or older.
     Ssl3,

@@ -29,6 +29,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::expectation::{Expectation, Settings};
@@ -44,7 +45,10 @@ pub use crate::pipeline::verdict::action::powershell_quote;
 pub use crate::pipeline::verdict::names::LOGGED_DATE_MARGIN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Exchange Online recognises it.
     Match,
@@ -113,7 +117,7 @@ pub struct Bench<'a> {
 }
 
 /// A verdict and why; the default is that nothing is known.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Judgement {
     /// The worst verdict of the reasons.
     pub verdict: Verdict,

@@ -1,10 +1,10 @@
 //! What people are told, and when: sessions go in as rows, messages come out, and the test decides what time it is.
 
+mod twice;
+
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use certdrift::pipeline::engine::Engine;
 use certdrift::pipeline::expectation::Expectations;
 use certdrift::pipeline::export::Exports;
 use certdrift::pipeline::file::LogFile;
@@ -13,6 +13,8 @@ use certdrift::pipeline::session::StreamId;
 use certdrift::pipeline::verdict::Verdict;
 use certdrift::pipeline::verdict::reason::Severity;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::stories::twice::Twice;
 
 const MAIL: &str = "mail.contoso.com";
 const OWA: &str = "owa.contoso.com";
@@ -33,7 +35,7 @@ enum Does {
 }
 
 struct World {
-    engine: Engine,
+    engine: Twice,
     stream: StreamId,
     file: LogFile,
     now: Timestamp,
@@ -43,7 +45,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let now = "2026-11-23T08:00:00Z".parse().unwrap();
-        let mut engine = Engine::default();
+        let mut engine = Twice::new();
         engine.set_expectations(expected("mail.contoso.com"), now);
         engine.set_receivers(vec![receiver("oncall")], now);
         let stream = engine.open_stream("EX01");
@@ -106,11 +108,7 @@ fn words(delivery: &Delivery) -> String {
 }
 
 fn receiver(name: &str) -> Receiver {
-    Receiver {
-        name: Arc::from(name),
-        integration: "webhook",
-        severities: vec![Severity::Critical, Severity::Warning],
-    }
+    Receiver::new(name, "webhook", &[Severity::Critical, Severity::Warning])
 }
 
 fn expected(certificate_name: &str) -> Expectations {

@@ -8,6 +8,7 @@ use std::process::Command;
 /// The stages of the pipeline in the order of the data flow. A stage may import itself and what stands before it.
 const STAGES: &[&str] = &[
     "shown",
+    "saved",
     "lines",
     "record",
     "file",

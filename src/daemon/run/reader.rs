@@ -1,32 +1,44 @@
-//! The engine's side of reading: which file and directory a message belongs to, and how each source is doing.
+//! The engine's side of reading: which directory a message belongs to, how far each file was read, and how each source
+//! is doing.
+
+mod kept;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 use tokio::sync::mpsc::Sender;
+use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
 use crate::config::SourceConfig;
 use crate::daemon::clock;
+use crate::daemon::run::reader::kept::KeptDirectory;
 use crate::daemon::tail;
+use crate::daemon::tail::Change;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::Event;
-use crate::daemon::tail::FileId;
 use crate::daemon::tail::Look;
+use crate::daemon::tail::Loss;
+use crate::daemon::tail::LossReason;
 use crate::daemon::tail::Message;
 use crate::daemon::tail::Waker;
+use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Position;
 use crate::daemon::watch::Watch;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::SourceStatus;
 
@@ -41,13 +53,35 @@ pub(super) struct Reader {
     messages: Sender<Message>,
     sources: BTreeMap<u64, Source>,
     streams: HashMap<Directory, Stream>,
-    files: HashMap<FileId, LogFile>,
+    /// How far each file was read, by source; also of sources that are no longer followed, should they come back.
+    positions: HashMap<Arc<str>, BTreeMap<FileId, Position>>,
+    changed: BTreeSet<(Arc<str>, FileId)>,
+    /// Directories that are known from before the start, by name, as long as nothing was heard of them.
+    unheard: BTreeMap<String, KeptDirectory>,
+    /// What is on disk of the directories.
+    written: Written,
     last_number: u64,
     watch: Option<Watch>,
 }
 
+/// A position that is to be kept, or no longer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kept {
+    /// In the place of the one that this file had.
+    Position(Position),
+    /// Nothing needs to be known of this file any more.
+    Forgotten {
+        /// The source, as its positions name it.
+        source: Arc<str>,
+        /// Which file of it.
+        file: FileId,
+    },
+}
+
 /// A source and the thread that follows it.
 struct Source {
+    /// As positions name it.
+    key: Arc<str>,
     config: SourceConfig,
     waker: Arc<Waker>,
     look: Option<Look>,
@@ -61,19 +95,72 @@ struct Stream {
     id: StreamId,
     source: u64,
     tally: Tally,
+    lost: Lost,
     behind: bool,
+    /// Whether it is behind only because nobody has looked at it since the start.
+    unheard: bool,
+}
+
+/// Bytes that were lost otherwise than by the NUL bytes of a crash, which are in the tally.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+struct Lost {
+    long_line: u64,
+    deleted: u64,
+    rewritten: u64,
 }
 
 impl Reader {
-    pub(super) fn new(messages: Sender<Message>) -> Self {
-        Self {
+    /// `saved`: how far the files of all sources were read before. A source without any is read for the first time.
+    pub(super) fn new(messages: Sender<Message>, saved: Vec<Position>) -> Self {
+        let mut reader = Self {
             messages,
             sources: BTreeMap::new(),
             streams: HashMap::new(),
-            files: HashMap::new(),
+            positions: HashMap::new(),
+            changed: BTreeSet::new(),
+            unheard: BTreeMap::new(),
+            written: Written::default(),
             last_number: 0,
             watch: None,
+        };
+        for position in saved {
+            reader.keep(position);
         }
+        reader.changed.clear();
+        reader
+    }
+
+    /// The positions that changed since this was last asked, each as it is now. They belong to what the engine has been
+    /// fed so far: both are to be kept together, or neither.
+    pub(super) fn take_changes(&mut self) -> Vec<Kept> {
+        let kept = |(source, file): (Arc<str>, FileId)| match self
+            .positions
+            .get(&source)
+            .and_then(|files| files.get(&file))
+        {
+            Some(position) => Kept::Position(position.clone()),
+            None => Kept::Forgotten { source, file },
+        };
+        std::mem::take(&mut self.changed)
+            .into_iter()
+            .map(kept)
+            .collect()
+    }
+
+    fn keep(&mut self, position: Position) {
+        let (source, file) = (Arc::clone(&position.source), position.file);
+        self.changed.insert((Arc::clone(&source), file));
+        self.positions
+            .entry(source)
+            .or_default()
+            .insert(file, position);
+    }
+
+    fn forget(&mut self, source: &Arc<str>, file: FileId) {
+        if let Some(files) = self.positions.get_mut(source) {
+            files.remove(&file);
+        }
+        self.changed.insert((Arc::clone(source), file));
     }
 
     /// Follows these sources and no others. One that stays as it was goes on where it is.
@@ -93,7 +180,7 @@ impl Reader {
         self.streams.retain(|_, stream| {
             let stays = sources.contains_key(&stream.source);
             if !stays {
-                // What was not read any more must not hold back the alerts of what is.
+                // What was not read any more must not hold back the alerts of what is, nor keep any of its own.
                 engine.forget_stream(stream.id, now);
             }
             stays
@@ -107,9 +194,18 @@ impl Reader {
                 continue;
             }
             self.last_number += 1;
-            let waker = tail::start(self.last_number, config.clone(), self.messages.clone())
+            let key = tail::source_key(config);
+            let saved = self
+                .positions
+                .get(&key)
+                .into_iter()
+                .flat_map(BTreeMap::values);
+            let saved = saved.cloned().collect();
+            let messages = self.messages.clone();
+            let waker = tail::start(self.last_number, config.clone(), saved, messages)
                 .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
             let source = Source {
+                key,
                 config: config.clone(),
                 waker,
                 look: None,
@@ -118,6 +214,7 @@ impl Reader {
             };
             self.sources.insert(self.last_number, source);
         }
+        self.forget_unfollowed(engine, now);
         let targets = self.sources.values().map(|source| {
             (
                 source.config.path.root().to_owned(),
@@ -144,53 +241,141 @@ impl Reader {
         match message.event {
             Event::Bytes {
                 directory,
-                file,
-                path,
                 bytes,
                 more,
+                position,
             } => {
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
-                let log = self.files.entry(file).or_default();
-                let (before, was_refused) = (log.tally(), log.refused());
-                engine.feed(stream.id, log, &bytes, now);
-                stream.tally += log.tally() - before;
-                if was_refused.is_none()
-                    && let Some(refusal) = log.refused()
-                {
-                    warn!(file = %path.display(), "not reading a file: {refusal}");
-                    if source.refused.len() < MAX_REFUSED {
-                        source.refused.push((path.to_path_buf(), refusal));
-                    }
-                }
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
+                stream.unheard = false;
                 stream.set_behind(more, engine);
+                self.read(message.source, &directory, &bytes, position, engine, now);
+            }
+            Event::Finished {
+                directory,
+                bytes,
+                position,
+            } => self.read(message.source, &directory, &bytes, position, engine, now),
+            Event::Lost {
+                directory,
+                loss,
+                position,
+            } => {
+                let position = self.refused_as_before(position);
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
+                if position.refused.is_none() {
+                    stream.lose(&directory, loss, &position);
+                }
+                self.keep(position);
+            }
+            Event::Changed {
+                directory,
+                change,
+                position,
+            } => {
+                let file = directory.path.join(&*position.name);
+                if let Change::Returned { found: 1.. } = change {
+                    info!(file = %file.display(), "a log file is back of which bytes were counted as lost");
+                }
+                debug!(file = %file.display(), ?change, "a log file changed");
+                let position = self.refused_as_before(position);
+                self.keep(position);
+            }
+            Event::PassedOver { positions } => {
+                for position in positions {
+                    self.keep(position);
+                }
+            }
+            Event::Forgotten { file } => {
+                let key = Arc::clone(&source.key);
+                self.forget(&key, file);
             }
             Event::CaughtUp { directory } => {
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
+                let stream = stream(
+                    &mut self.streams,
+                    &mut self.unheard,
+                    &directory,
+                    message.source,
+                    engine,
+                );
                 stream.set_behind(false, engine);
             }
-            Event::Finished { directory, file } => {
-                let stream = stream(&mut self.streams, &directory, message.source, engine);
-                if let Entry::Occupied(mut log) = self.files.entry(file)
-                    // What is refused stays so, should it grow after all.
-                    && log.get().refused().is_none()
+            Event::Looked(look) => {
+                source.looked(look.clone());
+                self.settle(message.source, &look, engine);
+            }
+        }
+    }
+
+    /// Gives the engine bytes of a file: whole lines, or its last one without newline.
+    fn read(
+        &mut self,
+        number: u64,
+        directory: &Directory,
+        bytes: &[u8],
+        position: Position,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        let mut position = self.refused_as_before(position);
+        if !bytes.is_empty() {
+            let begin = position
+                .offset
+                .unwrap_or_default()
+                .saturating_sub(bytes.len() as u64);
+            let mut log = LogFile::from(begin, position.refused);
+            let stream = stream(
+                &mut self.streams,
+                &mut self.unheard,
+                directory,
+                number,
+                engine,
+            );
+            engine.feed(stream.id, &mut log, bytes, now);
+            engine.finish(stream.id, &mut log, now);
+            stream.tally += log.tally();
+            if let Some(refusal) = log.refused().filter(|_| position.refused.is_none()) {
+                position.refused = Some(refusal);
+                let path = directory.path.join(&*position.name);
+                warn!(file = %path.display(), "not reading a file: {refusal}");
+                if let Some(source) = self.sources.get_mut(&number)
+                    && source.refused.len() < MAX_REFUSED
                 {
-                    let before = log.get().tally();
-                    engine.finish(stream.id, log.get_mut(), now);
-                    stream.tally += log.remove().tally() - before;
+                    source.refused.push((path, refusal));
                 }
             }
-            Event::Rewritten { file } | Event::Gone { file } => {
-                self.files.remove(&file);
-            }
-            Event::Looked(look) => source.looked(look),
         }
+        self.keep(position);
+    }
+
+    /// A position with what is known here, and not where it comes from: whether the file is refused.
+    fn refused_as_before(&self, mut position: Position) -> Position {
+        let files = self.positions.get(&position.source);
+        if let Some(known) = files.and_then(|files| files.get(&position.file))
+            && known.generation == position.generation
+        {
+            position.refused = known.refused;
+        }
+        position
     }
 
     /// Whether every source has been looked at, and every directory read up to its end.
     pub(super) fn is_ready(&self) -> bool {
         let now = clock::instant();
         let has_looked = |source: &Source| source.look.is_some() || source.is_silent(now);
-        self.sources.values().all(has_looked) && !self.streams.values().any(|stream| stream.behind)
+        let is_behind = |stream: &Stream| stream.behind && !stream.unheard;
+        self.sources.values().all(has_looked) && !self.streams.values().any(is_behind)
     }
 
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
@@ -210,21 +395,24 @@ impl Reader {
             let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
             let look = source.look.clone().unwrap_or_default();
             for look_at in &look.directories {
-                let directory = &look_at.directory;
-                let status = by_server
-                    .entry(Arc::clone(&directory.server))
-                    .or_insert_with(|| source.status(&look, Arc::clone(&directory.server)));
+                let status = source.status_in(&mut by_server, &look, &look_at.directory.server);
                 status.directories += 1;
                 status.files += look_at.files;
                 status.lag_bytes += look_at.unread;
-                status.deleted_unread_bytes += look_at.deleted_unread;
-                if let Some(stream) = self
-                    .streams
-                    .get(&**directory)
-                    .filter(|stream| stream.source == *number)
-                {
-                    stream.add_to(status, engine);
-                }
+            }
+            // What was counted stays counted, whether or not the directory is there now.
+            let heard = self.streams.iter().filter(|(_, it)| it.source == *number);
+            for (directory, stream) in heard {
+                let status = source.status_in(&mut by_server, &look, &directory.server);
+                stream.add_to(status, engine);
+            }
+            for (name, kept) in self
+                .unheard
+                .iter()
+                .filter(|(_, it)| it.source == source.key)
+            {
+                let status = source.status_in(&mut by_server, &look, &kept.server);
+                kept.add_to(status, name, engine);
             }
             if by_server.is_empty() {
                 let server = source.config.server.as_deref().unwrap_or_default();
@@ -261,6 +449,16 @@ impl Source {
         self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
     }
 
+    fn status_in<'a>(
+        &self,
+        by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
+        look: &Look,
+        server: &Arc<str>,
+    ) -> &'a mut SourceStatus {
+        let status = by_server.entry(Arc::clone(server));
+        status.or_insert_with(|| self.status(look, Arc::clone(server)))
+    }
+
     fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
         let path = self.config.path.as_path().display();
         let hangs = self.is_silent(clock::instant()).then(|| {
@@ -280,6 +478,36 @@ impl Source {
 }
 
 impl Stream {
+    /// Something could not be read.
+    fn lose(&mut self, directory: &Directory, loss: Loss, position: &Position) {
+        let file = directory.path.join(&*position.name);
+        let file = file.display();
+        let (from, bytes) = (loss.from, loss.bytes);
+        let why = match loss.reason {
+            LossReason::Nul => {
+                self.tally.bytes += bytes;
+                self.tally.malformed_rows += 1;
+                self.tally.lost_bytes += bytes;
+                "a crash left NUL bytes"
+            }
+            LossReason::LongLine => {
+                self.tally.bytes += bytes;
+                self.tally.malformed_rows += 1;
+                self.lost.long_line += bytes;
+                "a line is too long for a row"
+            }
+            LossReason::Deleted => {
+                self.lost.deleted += bytes;
+                "it was deleted before it was read"
+            }
+            LossReason::Rewritten => {
+                self.lost.rewritten += bytes;
+                "it was rewritten before it was read"
+            }
+        };
+        warn!(%file, from, bytes, "a part of a log file is lost: {why}");
+    }
+
     fn set_behind(&mut self, behind: bool, engine: &mut Engine) {
         if self.behind != behind {
             self.behind = behind;
@@ -288,24 +516,40 @@ impl Stream {
     }
 
     fn add_to(&self, status: &mut SourceStatus, engine: &Engine) {
-        status.tally += self.tally;
+        self.lost.add_to(status, self.tally);
         if let Some(known) = engine.sessions().stream(self.id) {
             status.add_stream(known);
         }
     }
 }
 
+impl Lost {
+    fn add_to(self, status: &mut SourceStatus, tally: Tally) {
+        status.tally += tally;
+        status.long_line_bytes += self.long_line;
+        status.deleted_unread_bytes += self.deleted;
+        status.rewritten_unread_bytes += self.rewritten;
+    }
+}
+
 fn stream<'a>(
     streams: &'a mut HashMap<Directory, Stream>,
+    unheard: &mut BTreeMap<String, KeptDirectory>,
     directory: &Directory,
     source: u64,
     engine: &mut Engine,
 ) -> &'a mut Stream {
-    streams.entry(directory.clone()).or_insert_with(|| Stream {
-        id: engine.open_stream(&directory.server),
-        source,
-        tally: Tally::default(),
-        behind: false,
+    streams.entry(directory.clone()).or_insert_with(|| {
+        let name = kept::name(directory);
+        let known = unheard.remove(&name);
+        Stream {
+            id: engine.resume_stream(&name, &directory.server),
+            source,
+            tally: known.as_ref().map(|known| known.tally).unwrap_or_default(),
+            lost: known.as_ref().map(|known| known.lost).unwrap_or_default(),
+            behind: known.is_some(),
+            unheard: known.is_some(),
+        }
     })
 }
 
@@ -315,165 +559,4 @@ fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::daemon::tail::DirectoryLook;
-
-    const ROW: &[u8] =
-        b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
-
-    struct Story {
-        reader: Reader,
-        engine: Engine,
-        folder: tempfile::TempDir,
-    }
-
-    impl Story {
-        fn begin() -> Self {
-            let (messages, _) = tokio::sync::mpsc::channel(1);
-            let folder = tempfile::tempdir().unwrap();
-            let mut story = Self {
-                reader: Reader::new(messages),
-                engine: Engine::default(),
-                folder,
-            };
-            story.follow(&["24h"]);
-            story
-        }
-
-        /// Follows one source for each of the given `first_read`.
-        fn follow(&mut self, first_reads: &[&str]) {
-            let sources: Vec<_> = first_reads
-                .iter()
-                .map(|first_read| {
-                    let path = self.folder.path().display();
-                    let text =
-                        format!("sources:\n  - path: {path}\n    first_read: {first_read}\n");
-                    let config =
-                        crate::config::parse(&text, Path::new("/certdrift.yml"), None).unwrap();
-                    config.sources[0].clone()
-                })
-                .collect();
-            let engine = &mut self.engine;
-            self.reader.follow(&sources, engine, clock::now()).unwrap();
-        }
-
-        fn directory(&self) -> Arc<Directory> {
-            Arc::new(Directory {
-                path: self.folder.path().to_owned(),
-                server: Arc::from("EX01"),
-            })
-        }
-
-        fn take(&mut self, source: u64, event: Event) {
-            let message = Message { source, event };
-            self.reader.take(message, &mut self.engine, clock::now());
-        }
-
-        fn bytes(&mut self, source: u64, bytes: &[u8], more: bool) {
-            let event = Event::Bytes {
-                directory: self.directory(),
-                file: FileId(7),
-                path: Arc::new(PathBuf::from("SEND2026010100-1.LOG")),
-                bytes: bytes.to_vec(),
-                more,
-            };
-            self.take(source, event);
-        }
-
-        /// What the directory gave so far.
-        fn tally(&self) -> Tally {
-            self.reader.streams[&*self.directory()].tally
-        }
-
-        fn looked(&mut self, source: u64) {
-            let look = Look {
-                directories: vec![DirectoryLook {
-                    directory: self.directory(),
-                    files: 1,
-                    unread: 0,
-                    deleted_unread: 0,
-                }],
-                ..Look::default()
-            };
-            self.take(source, Event::Looked(look));
-        }
-    }
-
-    #[test]
-    fn a_thread_that_says_nothing_hangs() {
-        let mut story = Story::begin();
-        story.looked(1);
-        let source = story.reader.sources.get_mut(&1).unwrap();
-        assert!(!source.is_silent(source.heard + SILENT / 2));
-        assert!(source.is_silent(source.heard + SILENT));
-        source.heard = source.heard.checked_sub(SILENT).unwrap();
-        let status = story.reader.statuses(&story.engine).remove(0);
-        assert!(!status.up);
-        assert!(status.trouble.unwrap().contains("no answer for 30 s"));
-    }
-
-    #[test]
-    fn a_directory_is_behind_until_it_has_caught_up() {
-        let mut story = Story::begin();
-        assert!(!story.reader.is_ready(), "nobody has looked yet");
-        story.looked(1);
-        assert!(story.reader.is_ready());
-        story.bytes(1, ROW, true);
-        assert!(!story.reader.is_ready());
-        let directory = story.directory();
-        story.take(1, Event::CaughtUp { directory });
-        assert!(story.reader.is_ready());
-    }
-
-    #[test]
-    fn a_source_that_goes_holds_up_nothing_and_counts_when_it_comes_back() {
-        let mut story = Story::begin();
-        story.bytes(1, ROW, true);
-        story.follow(&[]);
-        assert!(story.reader.is_ready());
-        story.bytes(1, ROW, true);
-        assert!(story.reader.is_ready(), "its last words are not heard");
-        story.follow(&["24h"]);
-        story.looked(2);
-        story.bytes(2, ROW, false);
-        let statuses = story.reader.statuses(&story.engine);
-        let rows: Vec<_> = statuses.iter().map(|status| status.tally.rows).collect();
-        assert_eq!(rows, [1]);
-    }
-
-    #[test]
-    fn another_first_read_reads_nothing_again() {
-        let mut story = Story::begin();
-        story.follow(&["all"]);
-        assert_eq!(story.reader.last_number, 1);
-    }
-
-    #[test]
-    fn a_refused_file_stays_refused() {
-        let mut story = Story::begin();
-        story.bytes(1, b"#Log-type: SMTP Receive Protocol Log\r\n", false);
-        let directory = story.directory();
-        let file = FileId(7);
-        story.take(1, Event::Finished { directory, file });
-        story.bytes(1, ROW, false);
-        assert_eq!(story.tally().rows, 0);
-    }
-
-    #[test]
-    fn a_finished_file_gives_its_last_row_and_goes_on_if_it_grows() {
-        let mut story = Story::begin();
-        story.bytes(1, ROW.trim_ascii_end(), false);
-        let directory = story.directory();
-        let file = FileId(7);
-        story.take(1, Event::Finished { directory, file });
-        assert_eq!(story.tally().rows, 1);
-        story.bytes(1, b"\r\n", false);
-        story.bytes(1, ROW, false);
-        let tally = story.tally();
-        assert_eq!((tally.rows, tally.malformed_rows), (2, 0));
-    }
-}
+mod tests;

@@ -1,44 +1,97 @@
-//! One file that is followed: how far it was read, and what its size says.
+//! One file that is followed: how far it was read, whether it is still the same, and whether it is done.
 
-use std::fs::File;
 use std::io;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::daemon::source::LogName;
-use crate::daemon::tail::FileId;
-use crate::daemon::tail::MAX_CHUNK;
+use jiff::Timestamp;
+use memchr::memrchr;
 
-/// A file smaller than what was read of it is believed to be rewritten after this many looks …
-const REWRITE_LOOKS: u32 = 3;
-/// … over at least this long: sizes on network shares lag behind.
-const REWRITE_TIME: Duration = Duration::from_secs(10);
+use crate::daemon::source::LogName;
+use crate::daemon::tail::disk::Handle;
+use crate::daemon::tail::disk::piece;
+use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Fingerprint;
+use crate::daemon::tail::position::Hash;
+use crate::daemon::tail::position::MAX_ANCHOR_BYTES;
+use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
+use crate::daemon::tail::position::Position;
+use crate::pipeline::file::Refusal;
+use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
+
+/// A file is believed to be another than it was after this many fresh opens that say so …
+const DOUBT_OPENS: u32 = 3;
+/// … over at least this long: what network shares say lags behind.
+const DOUBT_TIME: Duration = Duration::from_secs(10);
+/// NUL bytes that stay for this long will never turn into text.
+pub(super) const NUL_PATIENCE: Duration = Duration::from_secs(600);
 /// A file with a newer one beside it is finished when its size stays the same for this long.
 const FINISHED_AFTER: Duration = Duration::from_secs(120);
+/// How often finished files are looked at: nothing should happen to them.
+pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// One file that is followed.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the file, and they go together in any way"
+)]
 pub(super) struct Followed {
     pub(super) id: FileId,
     pub(super) name: LogName,
-    pub(super) path: Arc<PathBuf>,
-    /// How far it was read, in bytes.
-    pub(super) offset: u64,
-    /// Its size at the last look.
+    pub(super) file_name: Arc<str>,
+    pub(super) generation: u32,
+    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) offset: Option<u64>,
+    pub(super) anchor: Option<Hash>,
+    pub(super) resume: Option<u64>,
+    /// The largest size that is believed.
     pub(super) size: u64,
-    /// Whether nothing more is expected of it.
     pub(super) finished: bool,
+    pub(super) refused: Option<Refusal>,
+    pub(super) vanished: Option<Timestamp>,
+    /// Whether its position was ever said.
+    pub(super) announced: bool,
+    /// Whether it was not there before the last listing.
+    pub(super) fresh: bool,
+    /// Whether it was not where it was expected at the last look.
+    pub(super) missing: bool,
+    /// Whether another file stands in its place.
+    pub(super) replaced: bool,
+    /// Whether its content was compared since the start, or since its directory was last in doubt.
+    pub(super) verified: bool,
+    /// Up to where its content was looked at: behind the offset, it was a half line.
+    pub(super) seen: u64,
+    /// How many NUL bytes it ended with.
+    pub(super) nul_tail: u64,
+    /// Where looking for the end of a line over the limit goes on: the start of the line, and how far it was looked
+    /// through.
+    pub(super) scanned: Option<(u64, u64)>,
+    /// The end that waits: offset, size, NUL bytes; and since when.
+    pub(super) still: Option<((u64, u64, u64), Instant)>,
+    /// Its size at the last look, believed or not.
+    pub(super) current: u64,
+    /// The largest size that was seen and that nothing speaks against, though its content could not be compared.
+    glimpsed: u64,
     grown: Instant,
-    shrunk: Option<(u32, Instant)>,
+    doubt: Option<Doubt>,
+    looked: Option<Instant>,
+    compared: Option<Instant>,
     retry: Option<Retry>,
+}
+
+/// What speaks for another file being there than before.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    evidence: Evidence,
+    /// The size at which it was seen.
+    size: u64,
+    opens: u32,
+    since: Instant,
 }
 
 /// A file that could not be read: when it is tried again, after which delay, and what was wrong.
@@ -49,75 +102,281 @@ struct Retry {
     trouble: String,
 }
 
-/// What a look at a file's size says.
+/// What the content says: is this the file that was read up to the offset?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Standing {
-    /// Nothing new.
+pub(super) enum Evidence {
+    /// It is.
     Same,
-    /// There are bytes to read.
-    Grown,
-    /// It was rewritten from its start.
+    /// It is, but some of what was seen behind the offset is gone.
+    Cropped,
+    /// It begins alike and ends before the offset: an old state of it, or cut off.
+    Shorter,
+    /// It begins alike, but something else stands before the offset.
     Rewritten,
-    /// Nothing more is expected.
-    Finished,
+    /// It begins otherwise.
+    Another,
+    /// As [`Self::Rewritten`] or [`Self::Another`], but with NUL bytes or nothing where text was: it may still come.
+    Unwritten {
+        /// Whether it begins otherwise.
+        another: bool,
+    },
+    /// It does not say.
+    Unknown,
 }
 
 impl Followed {
-    pub(super) fn new(id: FileId, name: LogName, path: PathBuf, now: Instant) -> Self {
+    pub(super) fn new(id: FileId, file_name: &str, offset: Option<u64>, now: Instant) -> Self {
         Self {
             id,
-            name,
-            path: Arc::new(path),
-            offset: 0,
+            name: LogName::read(file_name.as_ref()),
+            file_name: Arc::from(file_name),
+            generation: 0,
+            fingerprint: None,
+            offset,
+            anchor: None,
+            resume: None,
             size: 0,
             finished: false,
+            refused: None,
+            vanished: None,
+            announced: false,
+            fresh: true,
+            missing: false,
+            replaced: false,
+            verified: true,
+            seen: 0,
+            nul_tail: 0,
+            scanned: None,
+            still: None,
+            current: 0,
+            glimpsed: 0,
             grown: now,
-            shrunk: None,
+            doubt: None,
+            looked: None,
+            compared: None,
             retry: None,
         }
     }
 
-    /// Whether it is time to look at it.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.retry.as_ref().is_none_or(|retry| retry.at <= now)
+    /// A file as it was left.
+    pub(super) fn restored(position: &Position, now: Instant) -> Self {
+        Self {
+            generation: position.generation,
+            fingerprint: position.fingerprint,
+            anchor: position.anchor,
+            resume: position.resume,
+            size: position.size,
+            finished: position.finished,
+            refused: position.refused,
+            vanished: position.vanished,
+            announced: true,
+            fresh: false,
+            verified: position.fingerprint.is_none(),
+            seen: position.offset.unwrap_or_default(),
+            current: position.size,
+            ..Self::new(position.file, &position.name, position.offset, now)
+        }
     }
 
-    /// Looks at the size. `newer`: a later file stands beside it.
-    pub(super) fn assess(&mut self, size: u64, newer: bool, now: Instant) -> Standing {
-        if size < self.offset {
-            let (looks, since) = self
-                .shrunk
-                .map_or((1, now), |(looks, since)| (looks + 1, since));
-            self.shrunk = Some((looks, since));
-            if looks >= REWRITE_LOOKS && now.duration_since(since) >= REWRITE_TIME {
-                self.shrunk = None;
-                self.offset = 0;
-                self.size = size;
-                self.finished = false;
-                self.grown = now;
-                return Standing::Rewritten;
-            }
-            return Standing::Same;
-        }
-        self.shrunk = None;
-        if size != self.size {
-            self.size = size;
+    /// Whether it is time to look at it: it is not left alone after an error, and not finished.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is_quiet = self.finished && self.verified && self.doubt.is_none();
+        self.retry.as_ref().is_none_or(|retry| retry.at <= now)
+            && (!is_quiet
+                || self
+                    .looked
+                    .is_none_or(|looked| now.duration_since(looked) >= FINISHED_LOOK))
+    }
+
+    /// It was opened and is this long.
+    pub(super) fn sized(&mut self, size: u64, now: Instant) {
+        self.looked = Some(now);
+        if size != self.current {
+            self.current = size;
             self.grown = now;
             self.finished = false;
         }
-        if size > self.offset && !self.finished {
-            return Standing::Grown;
+        if self
+            .compared
+            .is_some_and(|compared| now.duration_since(compared) >= FINISHED_LOOK)
+        {
+            self.verified = self.fingerprint.is_none();
         }
-        self.finish_if_still(newer, now)
     }
 
-    /// Whether the file counts as finished from now on.
-    pub(super) fn finish_if_still(&mut self, newer: bool, now: Instant) -> Standing {
-        if newer && !self.finished && now.duration_since(self.grown) >= FINISHED_AFTER {
-            self.finished = true;
-            return Standing::Finished;
+    /// Whether its content has to be looked at: nothing stays unread, and nothing changed since it was compared.
+    pub(super) fn is_settled(&self) -> bool {
+        self.verified
+            && self.doubt.is_none()
+            && self.nul_tail == 0
+            && self.current == self.size
+            && self.seen >= self.size
+    }
+
+    /// Whether its size has stayed the same for this long.
+    pub(super) fn is_still_for(&self, time: Duration, now: Instant) -> bool {
+        now.duration_since(self.grown) >= time
+    }
+
+    /// Whether it counts as finished from now on. `newer`: a later file stands beside it.
+    pub(super) fn is_done(&self, newer: bool, now: Instant) -> bool {
+        newer
+            && !self.finished
+            && self.nul_tail < MIN_NUL_DAMAGE_BYTES
+            && self.is_still_for(FINISHED_AFTER, now)
+    }
+
+    /// Bytes that are there but not read, as far as is known; a half line and NUL bytes at the end are none.
+    pub(super) fn unread(&self) -> u64 {
+        let read = self.offset.unwrap_or(self.size).max(self.seen);
+        self.size.saturating_sub(read)
+    }
+
+    /// Its size was seen, but its content could not be compared.
+    pub(super) fn glimpse(&mut self) {
+        if self.doubt.is_none() {
+            self.glimpsed = self.glimpsed.max(self.current);
         }
-        Standing::Same
+    }
+
+    /// It is gone: what was seen last of it counts.
+    pub(super) fn take_glimpse(&mut self) {
+        if !self.replaced && self.glimpsed > self.size {
+            self.size = self.glimpsed;
+        }
+    }
+
+    /// The size that was seen says nothing about what can be lost.
+    pub(super) fn forget_glimpse(&mut self) -> u64 {
+        std::mem::take(&mut self.glimpsed)
+    }
+
+    /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten.
+    pub(super) fn at_stake(&self) -> u64 {
+        let Some(offset) = self.offset else { return 0 };
+        let unwritten = if self.seen >= self.size {
+            self.nul_tail
+        } else {
+            0
+        };
+        self.size.saturating_sub(offset).saturating_sub(unwritten)
+    }
+
+    /// What the content says about being the same file.
+    pub(super) fn compare(&self, handle: &mut impl Handle) -> io::Result<Evidence> {
+        let (Some(fingerprint), Some(offset)) = (self.fingerprint, self.offset) else {
+            return Ok(Evidence::Same);
+        };
+        let same = if self.current < self.size && self.seen < self.size {
+            Evidence::Cropped
+        } else {
+            Evidence::Same
+        };
+        let before = match offset {
+            // Nothing stands before it, so the beginning has to tell.
+            0 => None,
+            _ if offset > self.current => None,
+            _ => before(handle, offset)?,
+        };
+        let fits = |before: &Vec<u8>| Some(Hash::of(before)) == self.anchor;
+        let fits = before.as_ref().is_some_and(fits);
+        // NUL bytes alone prove nothing: one hole is like another.
+        if fits && before.as_ref().is_some_and(|before| !before.contains(&0)) {
+            return Ok(same);
+        }
+        let covered = usize::from(fingerprint.covered);
+        let head = piece(handle, 0, covered)?;
+        if (head.len() as u64) < self.current.min(covered as u64) {
+            return Ok(Evidence::Unknown);
+        }
+        if head.len() < covered {
+            // A beginning that is complete, and shorter, is another one; a part of one can be anything's.
+            let complete = Fingerprint::of(&head).is_some();
+            return Ok(if complete {
+                Evidence::Another
+            } else {
+                Evidence::Unwritten { another: true }
+            });
+        }
+        if Hash::of(&head) != fingerprint.hash {
+            return Ok(Evidence::of(&head, true));
+        }
+        Ok(match before {
+            _ if offset == 0 || fits => same,
+            // Header lines alone are the same in many files.
+            _ if Fingerprint::of(&head).is_none() => Evidence::Another,
+            Some(before) => Evidence::of(&before, false),
+            None if self.current < offset => Evidence::Shorter,
+            None => Evidence::Unknown,
+        })
+    }
+
+    /// Weighs what a fresh open has shown. Whether it can be relied on by now.
+    pub(super) fn weigh(&mut self, evidence: Evidence, now: Instant) -> bool {
+        if matches!(evidence, Evidence::Same | Evidence::Unknown) {
+            if evidence == Evidence::Same {
+                self.doubt = None;
+                self.verified = true;
+                self.glimpsed = 0;
+                self.compared = Some(now);
+            }
+            return false;
+        }
+        if matches!(evidence, Evidence::Another | Evidence::Rewritten) {
+            self.glimpsed = 0;
+        }
+        let size = self.current;
+        let doubt = match self.doubt {
+            // A file that ends early is believed when it does so at the same place, and may grow from there.
+            Some(doubt)
+                if doubt.evidence == evidence
+                    && (evidence != Evidence::Shorter
+                        || size == doubt.size
+                        || (size > doubt.size && doubt.opens >= DOUBT_OPENS)) =>
+            {
+                Doubt {
+                    opens: doubt.opens.saturating_add(1),
+                    ..doubt
+                }
+            }
+            _ => Doubt {
+                evidence,
+                size,
+                opens: 1,
+                since: now,
+            },
+        };
+        self.doubt = Some(doubt);
+        let patience = match evidence {
+            Evidence::Unwritten { .. } | Evidence::Cropped => NUL_PATIENCE,
+            _ => DOUBT_TIME,
+        };
+        doubt.opens >= DOUBT_OPENS && now.duration_since(doubt.since) >= patience
+    }
+
+    /// Where it ended when it was first seen to end too early.
+    pub(super) fn early_end(&self) -> u64 {
+        self.doubt.map_or(self.current, |doubt| doubt.size)
+    }
+
+    /// Nothing is doubted any more, because something was concluded.
+    pub(super) fn settle(&mut self) {
+        self.doubt = None;
+    }
+
+    /// Everything has to be compared again: the share was away, or the file is somewhere else.
+    pub(super) fn mistrust(&mut self) {
+        self.verified = self.fingerprint.is_none();
+        self.doubt = None;
+        if self.fingerprint.is_none() && self.seen >= self.size {
+            // Nothing but half lines and NUL bytes was there.
+            self.size = 0;
+        }
+        self.seen = self.offset.unwrap_or_default();
+        self.nul_tail = 0;
+        self.scanned = None;
+        self.still = None;
+        self.retry = None;
     }
 
     /// The file could not be read: leaves it alone for a while, longer each time.
@@ -142,162 +401,52 @@ impl Followed {
     pub(super) fn trouble(&self) -> Option<&str> {
         self.retry.as_ref().map(|retry| retry.trouble.as_str())
     }
+}
 
-    /// Reads what is between the offset and the size, in chunks, for as long as `take` wants more. NUL bytes at the end
-    /// are space that is not written yet: they are not taken, and will be read again.
-    pub(super) fn read(
-        &mut self,
-        file: &mut File,
-        mut take: impl FnMut(Vec<u8>, u64) -> bool,
-    ) -> io::Result<bool> {
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut nuls = 0;
-        while self.offset + nuls < self.size {
-            let wanted = (self.size - self.offset - nuls).min(MAX_CHUNK as u64);
-            let mut chunk = Vec::new();
-            file.by_ref().take(wanted).read_to_end(&mut chunk)?;
-            if chunk.is_empty() {
-                break;
-            }
-            let text = chunk
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .map_or(0, |last| last + 1);
-            let tail = (chunk.len() - text) as u64;
-            if text == 0 {
-                nuls += tail;
-                continue;
-            }
-            chunk.truncate(text);
-            while nuls > 0 {
-                let run = nuls.min(MAX_CHUNK as u64);
-                nuls -= run;
-                self.offset += run;
-                let zeros = vec![0; usize::try_from(run).unwrap_or(MAX_CHUNK)];
-                if !take(zeros, self.size - self.offset) {
-                    return Ok(false);
-                }
-            }
-            self.offset += text as u64;
-            nuls = tail;
-            if !take(chunk, self.size - self.offset - nuls) {
-                return Ok(false);
-            }
+impl Evidence {
+    /// Other bytes than expected. NUL bytes among them may still be filled.
+    fn of(bytes: &[u8], another: bool) -> Self {
+        if bytes.contains(&0) {
+            Self::Unwritten { another }
+        } else if another {
+            Self::Another
+        } else {
+            Self::Rewritten
         }
-        Ok(true)
     }
+}
+
+/// What stands before an offset, as much of it as an anchor covers; `None`: not all of it can be read now.
+pub(super) fn before(handle: &mut impl Handle, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let wanted = offset.min(MAX_ANCHOR_BYTES as u64);
+    let length = usize::try_from(wanted).unwrap_or(MAX_ANCHOR_BYTES);
+    let bytes = piece(handle, offset - wanted, length)?;
+    Ok((bytes.len() == length).then_some(bytes))
+}
+
+/// The beginning of a file of the given size, as far as a fingerprint covers.
+pub(super) fn head(handle: &mut impl Handle, size: u64) -> io::Result<Vec<u8>> {
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+    piece(handle, 0, wanted.min(MAX_FINGERPRINT_BYTES))
+}
+
+/// Where the last whole line before `end` ends; 0: there is none.
+pub(super) fn line_end(handle: &mut impl Handle, mut end: u64) -> io::Result<u64> {
+    const STEP: u64 = 64 * 1024;
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let bytes = piece(handle, start, length)?;
+        if bytes.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(newline) = memrchr(b'\n', &bytes) {
+            return Ok(start + newline as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-    use crate::daemon::clock;
-
-    fn followed() -> (Followed, Instant) {
-        let now = clock::instant();
-        (
-            Followed::new(FileId(1), LogName::Other, PathBuf::from("x"), now),
-            now,
-        )
-    }
-
-    #[test]
-    fn a_smaller_size_is_only_a_suspicion() {
-        let (mut file, now) = followed();
-        file.offset = 100;
-        let at = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(file.assess(50, false, at(0)), Standing::Same);
-        assert_eq!(file.assess(50, false, at(1)), Standing::Same);
-        assert_eq!(
-            file.assess(50, false, at(2)),
-            Standing::Same,
-            "three looks, but too soon"
-        );
-        assert_eq!(
-            file.assess(100, false, at(3)),
-            Standing::Same,
-            "the size was stale"
-        );
-        assert_eq!((file.offset, file.shrunk), (100, None));
-        for second in [4, 9] {
-            assert_eq!(file.assess(50, false, at(second)), Standing::Same);
-        }
-        assert_eq!(file.assess(50, false, at(14)), Standing::Rewritten);
-        assert_eq!(file.offset, 0);
-    }
-
-    #[test]
-    fn a_still_file_with_a_newer_one_is_finished_once() {
-        let (mut file, now) = followed();
-        let at = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(file.assess(10, true, at(0)), Standing::Grown);
-        file.offset = 10;
-        assert_eq!(file.assess(10, true, at(119)), Standing::Same);
-        assert_eq!(
-            file.assess(10, false, at(121)),
-            Standing::Same,
-            "no newer file yet"
-        );
-        assert_eq!(file.assess(10, true, at(121)), Standing::Finished);
-        assert_eq!(file.assess(10, true, at(300)), Standing::Same);
-        assert_eq!(
-            file.assess(12, true, at(301)),
-            Standing::Grown,
-            "it grew after all"
-        );
-    }
-
-    #[test]
-    fn nuls_at_the_end_are_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("SEND2026010100-1.LOG");
-        let (mut file, _) = followed();
-        let mut seen = Vec::new();
-        for (content, expected) in [
-            (b"one\n\0\0\0\0".to_vec(), b"one\n".to_vec()),
-            (b"one\ntwo\n".to_vec(), b"one\ntwo\n".to_vec()),
-            (
-                [b"one\ntwo\n", &vec![0; MAX_CHUNK * 2][..], b"x\n"].concat(),
-                [b"one\ntwo\n", &vec![0; MAX_CHUNK * 2][..], b"x\n"].concat(),
-            ),
-        ] {
-            std::fs::write(&path, &content).unwrap();
-            file.size = content.len() as u64;
-            let mut opened = File::open(&path).unwrap();
-            assert!(
-                file.read(&mut opened, |bytes, _| {
-                    seen.extend(bytes);
-                    true
-                })
-                .unwrap()
-            );
-            assert_eq!(seen.len(), expected.len());
-            assert!(seen == expected);
-            assert_eq!(file.offset, expected.len() as u64);
-        }
-    }
-
-    #[test]
-    fn an_unreadable_file_is_left_alone_for_longer_each_time() {
-        let (mut file, now) = followed();
-        file.back_off(String::new(), now);
-        assert!(!file.is_due(now) && file.is_due(now + MIN_BACKOFF));
-        for _ in 0..10 {
-            file.assess(10, false, now);
-            file.back_off(String::new(), now);
-        }
-        assert!(file.is_due(now + MAX_BACKOFF) && !file.is_due(now + MAX_BACKOFF / 2));
-    }
-
-    #[test]
-    fn trouble_lasts_until_a_try_succeeds() {
-        let (mut file, now) = followed();
-        file.back_off("unreadable".to_owned(), now);
-        file.assess(10, false, now + MIN_BACKOFF);
-        assert_eq!(file.trouble(), Some("unreadable"));
-        file.recover();
-        assert_eq!(file.trouble(), None);
-        assert!(file.is_due(now));
-    }
-}
+mod tests;

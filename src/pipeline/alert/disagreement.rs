@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::troubles::named;
@@ -41,12 +43,12 @@ pub struct Vote {
 }
 
 /// Which connectors' servers disagree.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Disagreements {
     known: BTreeMap<Arc<str>, Known>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Known {
     told: Confirmed,
     agreed_since: Option<Timestamp>,

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::record::SessionId;
@@ -41,7 +43,7 @@ pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(6);
 pub const QUIET_SESSIONS: u32 = 10;
 
 /// A reason that counts, and since when by the log's own time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Confirmed {
     /// The one alert that it belongs to.
     pub alert: AlertName,
@@ -52,7 +54,7 @@ pub struct Confirmed {
 }
 
 /// What is known of one connector of one server.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Findings {
     latest: Option<Latest>,
     /// The certificate before the one that is presented now, and when the change came.
@@ -67,7 +69,7 @@ pub struct Findings {
 }
 
 /// The newest session that leaves no doubt.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Latest {
     presentation: Presentation,
     time: Timestamp,
@@ -75,7 +77,7 @@ struct Latest {
 }
 
 /// How well a reason is established.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct State {
     reason: Reason,
     since: Timestamp,
@@ -88,7 +90,7 @@ struct State {
 }
 
 /// Exchange Online refused to relay, and nothing since has shown that it would now.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Denial {
     reply: String,
     since: Timestamp,

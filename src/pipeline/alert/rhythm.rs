@@ -18,6 +18,8 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde::Serialize;
 
 /// Hours of history: four weeks.
 pub const HISTORY_HOURS: u16 = 28 * 24;
@@ -46,7 +48,7 @@ const LOOK_AHEAD: i64 = 14 * 24;
 const HOUR_MILLIS: i64 = 3_600_000;
 
 /// When the sessions of one connector of one server came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Rhythm {
     /// Sessions in each hour, the first of them [`Self::first_hour`]; at most [`HISTORY_HOURS`].
     hours: Vec<u16>,
@@ -57,7 +59,7 @@ pub struct Rhythm {
 }
 
 /// Why the silence is too long.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Silence {
     /// Longer than the configuration allows.
     Configured(SignedDuration),
@@ -68,7 +70,7 @@ pub enum Silence {
 }
 
 /// When a silence becomes too long.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Limit {
     /// The moment.
     pub at: Timestamp,

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -26,12 +28,12 @@ pub const MAX_SINGLE: usize = 5;
 pub const MAX_NAMED: usize = 50;
 
 /// The summaries that are open.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Summaries {
     open: BTreeMap<String, Open>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Open {
     notice: Notice,
     /// Keys of the alerts that are not over yet.

@@ -6,6 +6,8 @@
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::findings::CONFIRMING_SESSIONS;
 use crate::pipeline::alert::findings::Confirmed;
@@ -23,7 +25,7 @@ use crate::pipeline::verdict::reason::Severity;
 pub const FAILING_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// What goes wrong on one connector of one server.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Troubles {
     failing: Option<Failing>,
     tls: Option<Refusals>,
@@ -31,7 +33,7 @@ pub struct Troubles {
 }
 
 /// Handshakes that fail.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Failing {
     error: String,
     since: Timestamp,
@@ -40,7 +42,7 @@ struct Failing {
 }
 
 /// Replies of one class.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Refusals {
     reply: String,
     blocked: bool,

@@ -52,6 +52,17 @@ impl KnownCertificates {
         certificate
     }
 
+    /// A certificate that is known from elsewhere may fill up a block that was cut short.
+    pub fn remember(&mut self, certificate: &Arc<Certificate>) {
+        if let Some(thumbprint) = certificate.thumbprint
+            && !certificate.is_cut_short()
+            && !self.blocks.contains_key(&thumbprint)
+        {
+            self.make_room(certificate.weight());
+            self.blocks.insert(thumbprint, Arc::clone(certificate));
+        }
+    }
+
     fn make_room(&mut self, bytes: usize) {
         if self.bytes + bytes > MAX_KNOWN_BYTES {
             self.rows.clear();

@@ -5,12 +5,16 @@
 //! fail), its rhythm (sessions that stay away), and what its servers present together. All of them say what is
 //! confirmed; [`Alerts`] says what begins and ends by it.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::Notice;
@@ -34,6 +38,7 @@ use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::record;
 use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::Fact;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
@@ -67,10 +72,14 @@ pub(super) struct Judging {
     elsewhere: BTreeSet<Place>,
     /// Notices since the last tick.
     news: Vec<Notice>,
+    /// What is on disk of all this.
+    written: Written,
+    /// Whether something is to be told that is not on disk yet.
+    pub(super) is_urgent: bool,
 }
 
 /// A connector that is judged.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Watched {
     findings: Findings,
     troubles: Troubles,
@@ -81,12 +90,15 @@ struct Watched {
     patience: Option<Patience>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
+    /// The fingerprint of what is expected of it.
+    expected: String,
     /// Whether relay is followed in the sessions.
+    #[serde(skip)]
     follows_relay: bool,
 }
 
 /// For how long a connector may be silent.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Patience {
     /// The session after which the silence began.
     last: Timestamp,
@@ -150,7 +162,10 @@ impl Judging {
         let Some(bench) = standards.bench(&place) else {
             return;
         };
-        let watched = self.watched.entry(place.clone()).or_default();
+        let watched = self
+            .watched
+            .entry(place.clone())
+            .or_insert_with(|| Watched::new(bench.expectation));
         if !watched.streams.contains(&stream) {
             watched.streams.push(stream);
         }
@@ -190,12 +205,7 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(
-        &mut self,
-        before: &Expectations,
-        ledger: &Ledger,
-        now: Timestamp,
-    ) {
+    pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
@@ -217,10 +227,9 @@ impl Judging {
         };
         for (place, watched) in &mut self.watched {
             if let Some(bench) = standards.bench(place)
-                && !before
-                    .for_connector(&place.connector)
-                    .is_some_and(|before| before.judges_like(bench.expectation))
+                && watched.expected != bench.expectation.fingerprint()
             {
+                watched.expected = bench.expectation.fingerprint();
                 watched.findings.expectation_changed(bench);
             }
             watched.patience = None;
@@ -231,16 +240,14 @@ impl Judging {
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
     /// watched any longer, and its alerts are over.
     pub(super) fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
-        for watched in self.watched.values_mut() {
+        let mut gone = Vec::new();
+        for (place, watched) in &mut self.watched {
+            let told = watched.streams.contains(&stream);
             watched.streams.retain(|&known| known != stream);
+            if told && watched.streams.is_empty() {
+                gone.push(place.clone());
+            }
         }
-        let unheard = |watched: &Watched| watched.streams.is_empty();
-        let gone: Vec<Place> = self
-            .watched
-            .iter()
-            .filter(|(_, watched)| unheard(watched))
-            .map(|(place, _)| place.clone())
-            .collect();
         for place in gone {
             self.watched.remove(&place);
             self.news.extend(self.alerts.update(&place, &[], now));
@@ -265,7 +272,7 @@ impl Judging {
             let Some((presentation, time)) = entry.last_presentation() else {
                 continue;
             };
-            let mut watched = Watched::default();
+            let mut watched = Watched::new(bench.expectation);
             if let Some(address) = entry.current_egress() {
                 watched.findings.egress(address);
             }
@@ -350,6 +357,7 @@ impl Judging {
 
     fn send(&mut self, now: Timestamp) {
         let news = std::mem::take(&mut self.news);
+        self.is_urgent |= !news.is_empty();
         for notice in self.summaries.gather(news, now) {
             self.outbox.add(&Arc::new(notice), now);
         }
@@ -386,6 +394,13 @@ fn is_excused(expectation: &Expectation, now: Timestamp) -> bool {
 }
 
 impl Watched {
+    fn new(expectation: &Expectation) -> Self {
+        Self {
+            expected: expectation.fingerprint(),
+            ..Self::default()
+        }
+    }
+
     /// Whether one of the streams that told of it is among these.
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))

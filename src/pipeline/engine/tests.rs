@@ -50,11 +50,11 @@ impl Story {
     fn begin() -> Self {
         let mut engine = Engine::default();
         engine.set_expectations(expectations("mail.contoso.com"), at(0));
-        let receiver = Receiver {
-            name: Arc::from("oncall"),
-            integration: "webhook",
-            severities: vec![Severity::Critical, Severity::Warning],
-        };
+        let receiver = Receiver::new(
+            "oncall",
+            "webhook",
+            &[Severity::Critical, Severity::Warning],
+        );
         engine.set_receivers(vec![receiver], at(0));
         let stream = engine.open_stream("EX01");
         Self {

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
+use serde::Serialize;
+
 use crate::pipeline::export::object::Object;
 use crate::pipeline::export::object::Wrong;
 use crate::pipeline::export::object::quoted;
@@ -32,7 +34,8 @@ pub struct InboundProperties {
 }
 
 /// `ConnectorType` of an inbound connector.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ConnectorType {
     /// Mail of the organisation's own servers: the only type that attributes relayed mail.
     OnPremises,
@@ -41,7 +44,7 @@ pub enum ConnectorType {
 }
 
 /// An IPv4 address range in CIDR form.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Ipv4Range {
     network: Ipv4Addr,
     prefix: u8,

@@ -3,6 +3,10 @@
 use super::*;
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::findings::Confirmed;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Table;
+use crate::pipeline::saved::Written;
 use crate::pipeline::session::Place;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
@@ -19,11 +23,7 @@ fn at(second: u64) -> Timestamp {
 }
 
 fn receiver(name: &str, severities: &[Severity]) -> Receiver {
-    Receiver {
-        name: Arc::from(name),
-        integration: "webhook",
-        severities: severities.to_vec(),
-    }
+    Receiver::new(name, "webhook", severities)
 }
 
 fn outbox(names: &[&str]) -> Outbox {
@@ -154,16 +154,189 @@ fn a_trigger_is_given_up_after_a_day_and_a_resolve_after_three() {
 }
 
 #[test]
-fn a_refused_message_holds_up_nothing() {
+fn a_refused_message_is_tried_once_more_with_less_and_then_holds_up_nothing() {
     let mut outbox = outbox(&["oncall"]);
     let [trigger, resolve] = notices("one");
     outbox.add(&trigger, at(0));
     outbox.add(&resolve, at(0));
-    assert_eq!(numbers(&mut outbox, 0), [1]);
+    assert!(!outbox.due(at(0))[0].minimal);
     outbox.answered(1, Outcome::Refused, at(0), 0.0);
-    assert_eq!(numbers(&mut outbox, 0), [2]);
+    assert_eq!(numbers(&mut outbox, 1), [0; 0]);
+    let again = outbox.due(at(2));
+    assert_eq!((again[0].number, again[0].minimal), (1, true));
+    outbox.answered(1, Outcome::Refused, at(2), 0.0);
+    assert_eq!(numbers(&mut outbox, 2), [2]);
     let status = outbox.status().remove(0);
-    assert_eq!((status.given_up, status.waiting), (1, 1));
+    assert_eq!((status.given_up, status.waiting, status.dead), (1, 1, 1));
+    assert_eq!(status.failed[&FailureReason::ClientError], 2);
+}
+
+#[test]
+fn a_dead_letter_can_be_sent_again_or_thrown_away() {
+    let mut outbox = outbox(&["oncall"]);
+    for connector in ["one", "two", "three"] {
+        outbox.add(&notices(connector)[0], at(0));
+    }
+    for second in [0, 2] {
+        for number in numbers(&mut outbox, second) {
+            outbox.answered(number, Outcome::Refused, at(second), 0.0);
+        }
+    }
+    let dead: Vec<_> = outbox.letters().iter().map(|it| it.death).collect();
+    assert_eq!(dead, [Some(DeathReason::Refused); 3]);
+    assert!(outbox.replay(2, at(9)) && !outbox.replay(9, at(9)));
+    let again = outbox.due(at(9));
+    assert_eq!(
+        (again[0].number, again[0].minimal),
+        (2, false),
+        "as a whole"
+    );
+    assert!(!outbox.discard(2), "it is under way");
+    assert!(outbox.discard(3) && !outbox.discard(3));
+    outbox.answered(2, Outcome::Delivered, at(9), 0.0);
+    let left: Vec<_> = outbox.letters().iter().map(|it| it.number).collect();
+    assert_eq!(left, [1]);
+}
+
+#[test]
+fn what_grew_too_old_is_a_dead_letter_and_only_so_many_are_kept() {
+    let mut outbox = outbox(&["oncall"]);
+    for _ in 0..MAX_DEAD + 3 {
+        outbox.add(&notices("one")[0], at(0));
+    }
+    assert_eq!(numbers(&mut outbox, 25 * 3600), [0; 0]);
+    let letters = outbox.letters();
+    assert_eq!(letters.len(), MAX_DEAD);
+    assert_eq!(letters[0].number, 4, "the oldest went first");
+    assert_eq!(letters[0].death, Some(DeathReason::TooOld));
+}
+
+fn with_fallback() -> Outbox {
+    let mut outbox = Outbox::default();
+    let oncall = Receiver {
+        fallback: Some(Arc::from("chat")),
+        ..receiver("oncall", &ALL)
+    };
+    outbox.set_receivers(vec![oncall, receiver("chat", &[])], at(0));
+    outbox
+}
+
+/// Number and receiver of each message that is due.
+fn who(outbox: &mut Outbox, second: u64) -> Vec<(u64, String)> {
+    let due = outbox.due(at(second));
+    due.iter()
+        .map(|it| (it.number, it.receiver.to_string()))
+        .collect()
+}
+
+#[test]
+fn the_fallback_is_told_at_once_and_once_and_of_the_end_too() {
+    let mut outbox = with_fallback();
+    let [trigger, resolve] = notices("one");
+    outbox.add(&trigger, at(0));
+    assert_eq!(who(&mut outbox, 0), [(1, "oncall".to_owned())]);
+    let reason = FailureReason::AuthError;
+    outbox.answered(1, Outcome::Misconfigured { reason }, at(0), 0.0);
+    let told = outbox.due(at(0));
+    assert_eq!((told.len(), &*told[0].receiver), (1, "chat"));
+    assert_eq!(told[0].notice.id, trigger.id, "the same message");
+    outbox.answered(2, Outcome::Delivered, at(0), 0.0);
+    assert_eq!(who(&mut outbox, 900), [(1, "oncall".to_owned())]);
+    outbox.answered(1, Outcome::Misconfigured { reason }, at(900), 0.0);
+    assert_eq!(who(&mut outbox, 901), [], "not a second time");
+    outbox.add(&resolve, at(902));
+    assert_eq!(who(&mut outbox, 902), [(4, "chat".to_owned())]);
+}
+
+#[test]
+fn a_receiver_that_is_gone_stays_off_until_a_reload() {
+    let mut outbox = with_fallback();
+    for connector in ["one", "two"] {
+        outbox.add(&notices(connector)[0], at(0));
+    }
+    assert_eq!(numbers(&mut outbox, 0), [1, 2]);
+    outbox.answered(1, Outcome::Gone, at(0), 0.0);
+    assert!(outbox.status()[0].off);
+    let chat: Vec<_> = who(&mut outbox, 0).into_iter().map(|(_, it)| it).collect();
+    assert_eq!(chat, ["chat", "chat"], "both");
+    outbox.answered(2, RETRY, at(1), 0.0);
+    outbox.add(&notices("three")[0], at(2));
+    assert_eq!(
+        who(&mut outbox, 2),
+        [],
+        "handed over when something is looked at"
+    );
+    assert_eq!(who(&mut outbox, 3), [(6, "chat".to_owned())]);
+    outbox.set_receivers(vec![receiver("oncall", &ALL)], at(4));
+    assert_eq!(numbers(&mut outbox, 4), [1, 2, 5]);
+    assert!(!outbox.status()[0].off);
+}
+
+#[test]
+fn a_resolve_goes_to_who_was_told_whatever_its_severity_is_by_then() {
+    let mut outbox = Outbox::default();
+    let receivers = vec![
+        receiver("critical", &[Severity::Critical]),
+        receiver("warning", &[Severity::Warning]),
+    ];
+    outbox.set_receivers(receivers, at(0));
+    let [trigger, resolve] = notices("one");
+    outbox.add(&trigger, at(0));
+    let milder = Notice {
+        severity: Severity::Warning,
+        ..(*resolve).clone()
+    };
+    outbox.add(&Arc::new(milder.clone()), at(1));
+    let waiting =
+        |outbox: &Outbox| -> Vec<usize> { outbox.status().iter().map(|it| it.waiting).collect() };
+    assert_eq!(waiting(&outbox), [2, 0]);
+    outbox.add(&Arc::new(milder), at(2));
+    assert_eq!(waiting(&outbox), [2, 0], "it is over for everybody");
+}
+
+#[test]
+fn a_receiver_hears_of_its_connectors_and_of_what_belongs_to_none() {
+    let mut outbox = Outbox::default();
+    let pattern = ConnectorPattern::new("Outbound*").unwrap();
+    let picky = Receiver {
+        connectors: vec![pattern],
+        ..receiver("picky", &ALL)
+    };
+    outbox.set_receivers(vec![picky], at(0));
+    for (connector, waiting) in [("Inbound", 0), ("outbound to x", 1), ("", 2)] {
+        outbox.add(&notices(connector)[0], at(0));
+        assert_eq!(outbox.status()[0].waiting, waiting, "{connector}");
+    }
+}
+
+#[test]
+fn a_receiver_takes_so_many_a_minute() {
+    let mut outbox = Outbox::default();
+    let rate = Rate {
+        burst: 2,
+        per_minute: 30,
+    };
+    let slow = Receiver {
+        rate,
+        ..receiver("slow", &ALL)
+    };
+    outbox.set_receivers(vec![slow], at(0));
+    for connector in 0..6 {
+        outbox.add(&notices(&connector.to_string())[0], at(0));
+    }
+    for (second, expected) in [
+        (0, &[1, 2][..]),
+        (1, &[]),
+        (2, &[3]),
+        (3, &[]),
+        (60, &[4, 5]),
+    ] {
+        let due = numbers(&mut outbox, second);
+        assert_eq!(due, expected, "at {second}");
+        for number in due {
+            outbox.answered(number, Outcome::Delivered, at(second), 0.0);
+        }
+    }
 }
 
 #[test]
@@ -233,4 +406,85 @@ fn a_flood_goes_out_a_few_at_a_time() {
         delivered += under_way.len() as u64;
     }
     assert_eq!(delivered, 20);
+}
+
+/// The outbox as it is after a crash, with what was committed until now.
+fn revived(
+    outbox: &mut Outbox,
+    saved: &mut Saved,
+    receivers: &[Receiver],
+    now: Timestamp,
+) -> Outbox {
+    let mut changes = Changes::default();
+    let mut written = Written::of(saved);
+    outbox.take_changes(&mut written, &mut changes);
+    outbox.committed();
+    saved.apply(&changes);
+    let mut revived = Outbox::restore(saved).unwrap();
+    revived.set_receivers(receivers.to_vec(), now);
+    revived
+}
+
+#[test]
+fn messages_and_counts_outlive_a_crash() {
+    let receivers = [receiver("one", &ALL), receiver("two", &ALL)];
+    let [trigger, resolve] = notices("a");
+    let mut saved = Saved::default();
+    let mut outbox = Outbox::restore(&saved).unwrap();
+    outbox.set_receivers(receivers.to_vec(), at(0));
+    outbox.add(&trigger, at(0));
+    outbox.add(&resolve, at(1));
+    assert!(
+        outbox.due(at(1)).is_empty(),
+        "nothing goes out before it is committed"
+    );
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(1));
+    let under_way = outbox.due(at(1));
+    assert_eq!(under_way.len(), 2);
+    // Whether they arrived nobody knows: they go out again, with the same ids.
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(2));
+    let again = outbox.due(at(2));
+    let ids = |due: &[Delivery]| -> Vec<_> {
+        due.iter()
+            .map(|it| (it.number, it.notice.id.clone()))
+            .collect()
+    };
+    assert_eq!(ids(&again), ids(&under_way));
+    outbox.answered(again[0].number, Outcome::Delivered, at(3), 0.0);
+    let pause = Outcome::Retry {
+        reason: FailureReason::RateLimited,
+        after: Some(Duration::from_secs(100)),
+    };
+    outbox.answered(again[1].number, pause, at(3), 0.0);
+    let before = outbox.status();
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(4));
+    assert_eq!(format!("{:?}", outbox.status()), format!("{before:?}"));
+    let due = outbox.due(at(4));
+    assert_eq!(due.len(), 1, "the paused receiver is left in peace");
+    assert!(
+        due[0].notice.is_resolved(),
+        "and the other gets what comes next"
+    );
+    outbox.add(&notices("b")[0], at(5));
+    let numbers: Vec<u64> = saved
+        .texts(Table::Message)
+        .map(|(key, _)| key.parse().unwrap())
+        .collect();
+    assert_eq!(numbers.len(), 3);
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers[..1], at(200));
+    assert_eq!(outbox.status().len(), 1);
+    revived(&mut outbox, &mut saved, &receivers[..1], at(200));
+    assert_eq!(
+        saved.texts(Table::Receiver).count(),
+        1,
+        "a receiver that is gone leaves nothing"
+    );
+    let newest = saved
+        .texts(Table::Message)
+        .map(|(key, _)| key.parse::<u64>().unwrap())
+        .max();
+    assert!(
+        newest > numbers.last().copied(),
+        "numbers are never used again"
+    );
 }

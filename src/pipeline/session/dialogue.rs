@@ -1,8 +1,11 @@
 //! Commands and their replies: which one answers which, and whether a recipient is outside the tenant.
 
+use serde::Deserialize;
+use serde::Serialize;
+
 /// Which command a reply answers. SMTP pipelining lets commands run ahead, so a reply belongs to the oldest command
 /// without one (RFC 2920).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct Dialogue {
     /// Commands sent.
     pub(super) sent: u32,

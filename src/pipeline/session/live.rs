@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::pipeline::certificate::Block;
 use crate::pipeline::certificate::BlockStep;
@@ -74,7 +76,8 @@ pub(super) enum Order {
 }
 
 /// How far the current handshake has come.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Phase {
     /// No TLS command seen.
     #[default]
@@ -97,33 +100,51 @@ impl Phase {
 }
 
 /// A session while its rows come in.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Session {
+    #[serde(skip)]
     pub(super) id: SessionId,
-    connector: Arc<str>,
+    /// What is on disk of it.
+    #[serde(skip)]
+    pub(super) kept: Kept,
+    pub(super) connector: Arc<str>,
     pub(super) last_millis: i64,
     last_sequence: u32,
     /// Every row since the TLS command was seen.
     contiguous: bool,
     exchange_online: bool,
     phase: Phase,
-    offered: Option<Arc<Certificate>>,
-    presented: Option<Presentation>,
+    #[serde(skip)]
+    pub(super) offered: Option<Arc<Certificate>>,
+    #[serde(skip)]
+    pub(super) presented: Option<Presentation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<Box<OpenBlock>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     egress: Option<IpAddr>,
     dialogue: Dialogue,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<Box<OpenRefusal>>,
 }
 
+/// What is on disk of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// Whether anything is.
+    pub(super) stored: bool,
+    /// Whether it is to be written anew.
+    pub(super) changed: bool,
+}
+
 /// A certificate block of form A, and the time of its first row.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct OpenBlock {
     block: Block,
     since: Timestamp,
 }
 
 /// A refusal of several lines whose last one is still to come.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct OpenRefusal {
     class: ReplyClass,
     code: u16,
@@ -135,6 +156,7 @@ impl Session {
     pub(super) fn new(connector: Arc<str>, first: &Row<'_>) -> Self {
         Self {
             id: first.session,
+            kept: Kept::default(),
             connector,
             last_millis: first.millis,
             last_sequence: first.sequence,

@@ -4,11 +4,13 @@
 //! alert, so that one cause never calls twice under two names; a reason that only informs belongs to none.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::pipeline::verdict::Verdict;
 
 /// How urgent a reason is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Shown, never sent.
     Information,
@@ -32,7 +34,7 @@ impl Severity {
 macro_rules! alerts {
     ($($variant:ident: $headline:literal;)*) => {
         /// The alerts that reasons raise. Their names are the `alertname` label, here and in the rules for Prometheus.
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
         pub enum AlertName {
             $(#[doc = concat!("In short: ", $headline, ".")] $variant,)*
         }
@@ -263,6 +265,20 @@ reasons! {
     StateRecovered:              "D3",  "state_recovered",                 Match,    Warning,     RECOVERED, Own,     Own,      "the database of the state was damaged and set aside; for 24 h";
 }
 
+impl Serialize for ReasonCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ReasonCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let unknown = || serde::de::Error::custom(format!("there is no reason {code}"));
+        Self::from_code(&code).ok_or_else(unknown)
+    }
+}
+
 impl ReasonCode {
     /// What follows from the reason.
     pub fn row(self) -> &'static Row {
@@ -288,7 +304,7 @@ impl ReasonCode {
 /// One reason of a verdict, ready to be shown.
 ///
 /// The texts are free of control and direction characters, and values in them are capped in length.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Reason {
     /// Which reason.
     pub code: ReasonCode,

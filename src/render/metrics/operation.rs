@@ -26,6 +26,12 @@ impl Families {
             &[],
             f64::from(u8::from(reload.successful)),
         );
+        self.time(
+            "state_recovered_timestamp_seconds",
+            "When a damaged state was last moved aside; what could be was read from the logs again.",
+            &[],
+            state.recovered_at,
+        );
         self.gauge(
             "config_last_reload_success_timestamp_seconds",
             "When the configuration was last read successfully.",
@@ -88,7 +94,9 @@ impl Families {
             );
             for (reason, bytes) in [
                 ("nul_damage", source.tally.lost_bytes),
+                ("long_line", source.long_line_bytes),
                 ("deleted_unread", source.deleted_unread_bytes),
+                ("rewritten_unread", source.rewritten_unread_bytes),
             ] {
                 self.counter(
                     "source_lost_bytes_total",

@@ -1,0 +1,257 @@
+//! When the state goes to disk, and what happens when it cannot.
+//!
+//! What changes is gathered for a moment, so that a busy server costs two commits a second and not a thousand. Nothing
+//! is shown and nothing is sent before it is on disk: a crash then takes back nothing that anybody has seen.
+//!
+//! A commit that fails is tried again with the same changes, for as long as it takes. Meanwhile nothing is read: the
+//! changes that wait are bounded by that, and the logs keep what they have. They are not thrown away and read again,
+//! because that would have to turn back the reading threads as well, and lead to the same rows.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::daemon::clock;
+use crate::daemon::store::Store;
+use crate::daemon::store::Trouble;
+use crate::pipeline::saved::Changes;
+
+/// How long changes are gathered. With a look at the logs every second, a row is in the metrics within 1.5 s.
+pub(super) const GATHER: Duration = Duration::from_millis(500);
+/// So many bytes of logs are read between two commits: about 20,000 rows.
+const MAX_BYTES: usize = 4 << 20;
+/// Delay before a commit that failed is tried again; doubled each time up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Changes on their way to disk.
+pub(super) struct Commits {
+    store: Store,
+    staged: Changes,
+    /// Bytes of logs read since the last commit.
+    bytes: usize,
+    /// Whether anything happened since.
+    touched: bool,
+    last: Option<Instant>,
+    failing: Option<Failing>,
+}
+
+struct Failing {
+    retry: Instant,
+    delay: Duration,
+}
+
+/// What came of a commit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// Everything is on disk.
+    Done,
+    /// Nothing of it is, for now.
+    Failed,
+    /// The database was damaged and is a new one: the whole state has to be committed.
+    Replaced,
+}
+
+impl Commits {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            staged: Changes::default(),
+            bytes: 0,
+            touched: false,
+            last: None,
+            failing: None,
+        }
+    }
+
+    /// Something happened, by so many bytes of logs.
+    pub(super) fn touch(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.touched = true;
+    }
+
+    /// Somebody waits for an answer: the next turn commits.
+    pub(super) fn hurry(&mut self) {
+        self.last = None;
+        self.touched = true;
+    }
+
+    /// Whether so much was read that it should be committed before more is.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= MAX_BYTES
+    }
+
+    /// Whether the last commit failed: then nothing may be read.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.is_some()
+    }
+
+    /// Whether it is time to commit. `urgent`: somebody waits to be told.
+    pub(super) fn is_due(&self, urgent: bool, now: Instant) -> bool {
+        match (&self.failing, self.last) {
+            (Some(failing), _) => failing.retry <= now,
+            (None, Some(last)) => urgent || self.is_full() || now.duration_since(last) >= GATHER,
+            (None, None) => true,
+        }
+    }
+
+    /// How long until it is time, if something waits for it.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        let at = match &self.failing {
+            Some(failing) => failing.retry,
+            None if self.touched => match self.last {
+                Some(last) => last + GATHER,
+                None => now,
+            },
+            None => return None,
+        };
+        Some(at.saturating_duration_since(now))
+    }
+
+    /// Commits these changes and those that wait since the last failure.
+    ///
+    /// # Errors
+    /// When the process has to end, in words for the operator.
+    pub(super) fn commit(&mut self, changes: Changes, now: Instant) -> Result<Outcome, String> {
+        self.staged.merge(changes);
+        let outcome = if self.staged.is_empty() {
+            Ok(())
+        } else {
+            self.store.commit(&self.staged)
+        };
+        match outcome {
+            Ok(()) => {
+                if self.failing.take().is_some() {
+                    info!("the state can be written again");
+                }
+                self.staged = Changes::default();
+                self.bytes = 0;
+                self.touched = false;
+                self.last = Some(now);
+                Ok(Outcome::Done)
+            }
+            Err(Trouble::Later(why)) => {
+                self.back_off(&why, now);
+                Ok(Outcome::Failed)
+            }
+            Err(Trouble::Damaged(why)) => {
+                let replaced = self
+                    .store
+                    .replace(why, clock::now())
+                    .map_err(|error| error.to_string())?;
+                warn!(why = replaced.why, kept_as = %replaced.kept_as.display(), "the state on disk was damaged; it is written anew from memory");
+                self.staged = Changes::default();
+                Ok(Outcome::Replaced)
+            }
+            Err(Trouble::Fatal(why)) => Err(format!(
+                "the state on disk cannot be trusted any more: {why}. Check the disk. After a restart certdrift goes on \
+                 from the last commit that reached it, and reads the logs from there"
+            )),
+        }
+    }
+
+    fn back_off(&mut self, why: &str, now: Instant) {
+        let delay = self
+            .failing
+            .as_ref()
+            .map_or(MIN_BACKOFF, |failing| (failing.delay * 2).min(MAX_BACKOFF));
+        error!(
+            seconds = delay.as_secs(),
+            "the state cannot be written: {why}. Nothing is read until it can; the logs keep what they have. Tried again"
+        );
+        self.failing = Some(Failing {
+            retry: now + delay,
+            delay,
+        });
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::pipeline::saved::Table;
+
+    fn change(key: &str, bytes: usize) -> Changes {
+        let mut changes = Changes::default();
+        changes.put(Table::Session, key, &"x".repeat(bytes));
+        changes
+    }
+
+    fn open(folder: &tempfile::TempDir) -> Commits {
+        Commits::new(Store::open(folder.path(), clock::now()).unwrap().store)
+    }
+
+    fn rows(folder: &tempfile::TempDir) -> usize {
+        let saved = Store::open(folder.path(), clock::now()).unwrap().saved;
+        saved.texts(Table::Session).count()
+    }
+
+    #[test]
+    fn changes_are_gathered_for_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut commits = open(&folder);
+        let start = clock::instant();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(
+            commits.is_due(false, at(0)),
+            "the first change waits for nothing"
+        );
+        assert_eq!(commits.wait(at(0)), None);
+        commits.touch(1);
+        assert_eq!(commits.commit(change("a", 1), at(0)), Ok(Outcome::Done));
+        assert_eq!(commits.wait(at(0)), None, "nothing waits");
+        commits.touch(1);
+        assert!(!commits.is_due(false, at(499)));
+        assert_eq!(commits.wait(at(400)), Some(Duration::from_millis(100)));
+        assert!(commits.is_due(true, at(1)), "somebody waits to be told");
+        assert!(commits.is_due(false, at(500)));
+        commits.touch(MAX_BYTES);
+        assert!(commits.is_due(false, at(1)) && commits.is_full());
+        assert_eq!(commits.commit(change("b", 1), at(1)), Ok(Outcome::Done));
+        assert!(!commits.is_full() && !commits.is_due(false, at(2)));
+        commits.hurry();
+        assert!(commits.is_due(false, at(2)));
+        assert_eq!(commits.wait(at(2)), Some(Duration::ZERO));
+        drop(commits);
+        assert_eq!(rows(&folder), 2);
+    }
+
+    #[test]
+    fn a_commit_that_fails_is_tried_again_with_all_that_came_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut commits = open(&folder);
+        let mut now = clock::instant();
+        commits.store.limit_pages(Some(20));
+        for (number, delay) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+            let changes = change(&number.to_string(), 100_000);
+            assert_eq!(commits.commit(changes, now), Ok(Outcome::Failed));
+            assert!(commits.is_failing());
+            let delay = Duration::from_secs(delay);
+            assert_eq!(commits.wait(now), Some(delay));
+            assert!(!commits.is_due(true, now + delay / 2));
+            now += delay;
+            assert!(commits.is_due(false, now));
+        }
+        commits.store.limit_pages(None);
+        assert_eq!(commits.commit(change("last", 1), now), Ok(Outcome::Done));
+        assert!(!commits.is_failing());
+        drop(commits);
+        assert_eq!(rows(&folder), 9);
+    }
+
+    #[test]
+    fn what_cannot_be_written_at_all_ends_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut commits = open(&folder);
+        let mut changes = change("a", 1);
+        let key = std::collections::BTreeMap::from([((1, 2), 3)]);
+        changes.put(Table::Alert, "a", &key);
+        assert!(commits.commit(changes, clock::instant()).is_err());
+        drop(commits);
+        assert_eq!(rows(&folder), 0);
+    }
+}

@@ -1,0 +1,301 @@
+//! The state on disk: everything that must outlive the process, in one `SQLite` database.
+//!
+//! Offsets, live sessions, what the servers showed, alerts, messages that wait: a row each, and every change to any of
+//! them goes through [`Store::commit`], one transaction at a time. So at any instant the database holds a moment that
+//! certdrift was in: what was read and what came of it, never one without the other. A shutdown is no different from a
+//! crash, and reading goes on behind the last row that counted.
+//!
+//! One process owns the directory, by a lock. A database that turns out damaged is moved aside, never deleted, and what
+//! can be known again is read from the logs; one that a newer certdrift wrote is left alone.
+
+mod database;
+mod folder;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::daemon::store::database::Fault;
+use crate::daemon::store::database::SCHEMA;
+use crate::daemon::store::database::beside;
+use crate::daemon::store::folder::Folder;
+pub use crate::daemon::store::folder::FolderError;
+use crate::pipeline::saved::Changes;
+use crate::pipeline::saved::Saved;
+use crate::pipeline::saved::Table;
+
+/// How many damaged databases are kept for whoever wants to know what happened.
+const MAX_DAMAGED: usize = 3;
+/// The key of the time at which a damaged state was last replaced.
+const RECOVERED_AT: &str = "recovered_at";
+
+/// The state on disk.
+#[derive(Debug)]
+pub struct Store {
+    // Closed before the folder is given back.
+    connection: Connection,
+    folder: Folder,
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// What it holds.
+    pub saved: Saved,
+    /// What was wrong with the one before it, which was moved aside.
+    pub replaced: Option<Replaced>,
+}
+
+/// A damaged database that was moved aside.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Replaced {
+    /// What was wrong with it.
+    pub why: String,
+    /// Where it is now.
+    pub kept_as: PathBuf,
+}
+
+/// Why there is no store.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The directory cannot be used.
+    Folder(FolderError),
+    /// Another program has opened the database.
+    Held {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A newer certdrift wrote it.
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        schema: i64,
+    },
+    /// It can be neither used nor replaced.
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// `SQLite`'s or the system's words.
+        why: String,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Held { path } => write!(
+                f,
+                "{}: another program has this database open. End it (sqlite3?) and start certdrift again",
+                path.display()
+            ),
+            Self::Newer { path, schema } => write!(
+                f,
+                "{}: a newer certdrift wrote this state (schema {schema}; this one knows {SCHEMA}). It was not touched. \
+                 Run the newer certdrift, or give this one a directory of its own with --storage.path",
+                path.display()
+            ),
+            Self::Unusable { path, why } => write!(
+                f,
+                "{}: {why}. Is the disk full, or failing? The logs can be read again: if nothing else helps, move the \
+                 file away and start certdrift again",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Why a commit failed. Nothing of it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// The disk is full, or does not answer: the same changes may be committed later.
+    Later(String),
+    /// The database is damaged: [`Store::replace`] it, then commit the whole state.
+    Damaged(String),
+    /// What is on disk cannot be known any more. Exit; the next start finds out.
+    Fatal(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later(why) | Self::Damaged(why) | Self::Fatal(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the state in a directory, or begins one.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or the database neither used nor replaced; the message says what to do.
+    pub fn open(path: &Path, now: Timestamp) -> Result<Opened, StoreError> {
+        Self::open_on(path, now, folder::file_system)
+    }
+
+    fn open_on(
+        path: &Path,
+        now: Timestamp,
+        file_system: impl Fn(&Path) -> Option<String>,
+    ) -> Result<Opened, StoreError> {
+        let folder = Folder::take(path, file_system).map_err(StoreError::Folder)?;
+        let path = folder.database();
+        let fault = |fault| unusable(&path, fault);
+        if !path.try_exists().map_err(|error| fault(error.into()))? {
+            let connection = begin(&folder).map_err(fault)?;
+            let saved = database::load(&connection).map_err(fault)?;
+            let store = Self { connection, folder };
+            return Ok(Opened {
+                store,
+                saved,
+                replaced: None,
+            });
+        }
+        let found = database::open(&path)
+            .and_then(|connection| Ok((database::load(&connection)?, connection)));
+        match found {
+            Ok((saved, connection)) => Ok(Opened {
+                store: Self { connection, folder },
+                saved,
+                replaced: None,
+            }),
+            Err(Fault::Damaged(why)) => {
+                let (connection, replaced) = replace(&folder, why, now).map_err(fault)?;
+                let saved = database::load(&connection).map_err(fault)?;
+                Ok(Opened {
+                    store: Self { connection, folder },
+                    saved,
+                    replaced: Some(replaced),
+                })
+            }
+            Err(other) => Err(fault(other)),
+        }
+    }
+
+    /// Writes all changes, or none.
+    ///
+    /// # Errors
+    /// Says what to do: try again later, replace the database, or exit.
+    pub fn commit(&mut self, changes: &Changes) -> Result<(), Trouble> {
+        if let Some(fault) = changes.fault() {
+            return Err(Trouble::Fatal(fault.to_owned()));
+        }
+        database::commit(&mut self.connection, changes).map_err(|fault| match fault {
+            Fault::Later(why) | Fault::Held(why) => Trouble::Later(why),
+            Fault::Damaged(why) => Trouble::Damaged(why),
+            Fault::Fatal(why) => Trouble::Fatal(why),
+            Fault::Newer(schema) => Trouble::Fatal(format!("schema {schema}")),
+        })
+    }
+
+    /// Moves the database aside, because what it holds is of no use, and begins another one. It is empty but for the
+    /// time of this.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn replace(&mut self, why: String, now: Timestamp) -> Result<Replaced, StoreError> {
+        let path = self.folder.database();
+        let fault = |fault| unusable(&path, fault);
+        // A database that is closed under another name would take the new one's log with it.
+        let nothing = Connection::open_in_memory().map_err(|error| fault(error.into()))?;
+        drop(std::mem::replace(&mut self.connection, nothing));
+        let (connection, replaced) = replace(&self.folder, why, now).map_err(fault)?;
+        self.connection = connection;
+        Ok(replaced)
+    }
+}
+
+/// When a damaged state was last replaced, as the state itself says.
+pub fn recovered_at(saved: &Saved) -> Option<Timestamp> {
+    saved.row(Table::Whole, RECOVERED_AT).ok().flatten()
+}
+
+fn begin(folder: &Folder) -> Result<Connection, Fault> {
+    let path = folder.database();
+    database::create(&path, || folder.sync())?;
+    database::open(&path)
+}
+
+fn replace(folder: &Folder, why: String, now: Timestamp) -> Result<(Connection, Replaced), Fault> {
+    let path = folder.database();
+    let kept_as = move_aside(&path, now)?;
+    let mut connection = begin(folder)?;
+    let mut changes = Changes::default();
+    changes.put(Table::Whole, RECOVERED_AT, &now);
+    database::commit(&mut connection, &changes)?;
+    Ok((connection, Replaced { why, kept_as }))
+}
+
+/// Renames a database and its log, and removes the oldest of those that were renamed before.
+fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let mut to = beside(path, &format!(".damaged-{stamp}"));
+    for number in 2.. {
+        if !to.try_exists()? {
+            break;
+        }
+        to = beside(path, &format!(".damaged-{stamp}.{number}"));
+    }
+    for log in ["-wal", "-journal"] {
+        match fs::rename(beside(path, log), beside(&to, log)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, &to)?;
+    let mut damaged = moved_aside(path)?;
+    damaged.sort();
+    damaged.truncate(damaged.len().saturating_sub(MAX_DAMAGED));
+    for oldest in damaged {
+        // Room is better than nothing, but not worth a failed start.
+        for ending in ["", "-wal", "-journal"] {
+            let _ = fs::remove_file(beside(&oldest, ending));
+        }
+    }
+    Ok(to)
+}
+
+/// The damaged databases beside this one, without their logs.
+fn moved_aside(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let prefix = beside(path, ".damaged-");
+    let prefix = prefix.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.as_os_str().as_encoded_bytes();
+        if name.starts_with(prefix) && !name.ends_with(b"-wal") && !name.ends_with(b"-journal") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn unusable(path: &Path, fault: Fault) -> StoreError {
+    let path = path.to_owned();
+    match fault {
+        Fault::Held(_) => StoreError::Held { path },
+        Fault::Newer(schema) => StoreError::Newer { path, schema },
+        Fault::Later(why) | Fault::Damaged(why) | Fault::Fatal(why) => {
+            StoreError::Unusable { path, why }
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests;

@@ -1,0 +1,344 @@
+//! The directory that holds the state: made if missing, on a disk of this machine, and for one process only.
+
+use std::fmt;
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The database within the directory.
+const DATABASE: &str = "certdrift.db";
+/// Locked by the process that uses the directory; its text is that process's number.
+const LOCK: &str = "certdrift.lock";
+/// What is read of a lock file, in bytes: a process number.
+const MAX_LOCK_BYTES: u64 = 32;
+
+/// File systems whose files live on another machine. A lock or an fsync there is only a promise of that machine, and
+/// `SQLite` asks not to be used on them. (`9p`, `vboxsf` and their like are directories of a virtual machine's host.)
+const NETWORK: &[&str] = &[
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "fuse.ceph",
+    "fuse.ceph-fuse",
+    "fuse.davfs2",
+    "fuse.glusterfs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.sshfs",
+    "fuse.vmhgfs-fuse",
+    "glusterfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "prl_fs",
+    "smb2",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "vmhgfs",
+];
+
+/// Why a directory cannot hold the state.
+#[derive(Debug)]
+pub enum FolderError {
+    /// The system says no.
+    System {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// It lies on another machine.
+    Network {
+        /// The directory.
+        path: PathBuf,
+        /// The kind of file system.
+        file_system: String,
+    },
+    /// Another process uses it.
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// That process's number, if it could be read.
+        process: Option<String>,
+    },
+}
+
+impl fmt::Display for FolderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { path, error } => write!(
+                f,
+                "{}: {error}. Give a directory that certdrift may write to with --storage.path",
+                path.display()
+            ),
+            Self::Network { path, file_system } => write!(
+                f,
+                "{}: the state cannot lie on a network file system ({file_system}), because what is written there may \
+                 be lost or shared. Give a directory on a local disk with --storage.path",
+                path.display()
+            ),
+            Self::InUse { path, process } => {
+                let who = process
+                    .as_ref()
+                    .map_or(String::new(), |process| format!(" (process {process})"));
+                write!(
+                    f,
+                    "{}: another certdrift{who} uses this state. Stop it, or give this one a directory of its own \
+                     with --storage.path",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+/// A directory that is ours for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the directory. `file_system` says on what kind of file system a path lies, if it can be told.
+    pub(super) fn take(
+        path: &Path,
+        file_system: impl Fn(&Path) -> Option<String>,
+    ) -> Result<Self, FolderError> {
+        let system = |path: &Path| {
+            let path = path.to_owned();
+            move |error| FolderError::System { path, error }
+        };
+        create(path).map_err(system(path))?;
+        let path = fs::canonicalize(path).map_err(system(path))?;
+        if let Some(file_system) = file_system(&path).filter(|kind| NETWORK.contains(&&**kind)) {
+            return Err(FolderError::Network { path, file_system });
+        }
+        let lock_path = path.join(LOCK);
+        let mut lock = private(OpenOptions::new().read(true).write(true).create(true))
+            .open(&lock_path)
+            .map_err(system(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let process = owner(&mut lock);
+                return Err(FolderError::InUse { path, process });
+            }
+            Err(TryLockError::Error(error)) => return Err(system(&lock_path)(error)),
+        }
+        // For the message that another process shows; nothing depends on it.
+        let _ = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Where the database is.
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    /// Makes sure that the names in the directory outlive a loss of power.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        // Windows can open no directory, and needs no such thing.
+        if cfg!(unix) {
+            File::open(&self.path)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the directory, for its owner only.
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Options for a file that only its owner may read.
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// The number of the process that holds the lock, if it says so.
+fn owner(lock: &mut File) -> Option<String> {
+    let mut text = String::new();
+    lock.take(MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
+    let number: u32 = text.trim().parse().ok()?;
+    Some(number.to_string())
+}
+
+/// The kind of file system on which a path lies; `None`: it cannot be told.
+pub(super) fn file_system(path: &Path) -> Option<String> {
+    if is_share(path) {
+        return Some("cifs".to_owned());
+    }
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    mounted(&String::from_utf8_lossy(&mounts), path)
+}
+
+/// Whether the path is `\\server\share` of Windows.
+fn is_share(path: &Path) -> bool {
+    use std::path::Component;
+    use std::path::Prefix;
+    matches!(
+        path.components().next(),
+        Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::UNC(..) | Prefix::VerbatimUNC(..))
+    )
+}
+
+/// Looks a path up in Linux's table of mounts (proc(5), `/proc/pid/mountinfo`). Unlike `statfs` it tells one FUSE file
+/// system from another. Of several mounts on one directory the last one is seen.
+fn mounted(mounts: &str, path: &Path) -> Option<String> {
+    let mut found: Option<(usize, &str)> = None;
+    for line in mounts.lines() {
+        let mut fields = line.split(' ');
+        let point = unescaped(fields.nth(4).unwrap_or_default());
+        let kind = fields.skip_while(|field| *field != "-").nth(1);
+        let depth = Path::new(&point).components().count();
+        if let Some(kind) = kind
+            && path.starts_with(&point)
+            && found.is_none_or(|(deepest, _)| depth >= deepest)
+        {
+            found = Some((depth, kind));
+        }
+    }
+    found.map(|(_, kind)| kind.to_owned())
+}
+
+/// Blanks and backslashes stand in the table as `\040` and the like.
+fn unescaped(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        if let Some(byte) = byte {
+            plain.push(char::from(byte));
+            plain.push_str(&part[3..]);
+        } else {
+            plain.push('\\');
+            plain.push_str(part);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:25 / /srv rw - nfs4 nas:/srv rw
+31 30 0:26 / /srv/local\\040disk rw shared:4 master:2 - xfs /dev/vdb rw
+32 22 0:27 / /mnt rw - ext4 /dev/vdc rw
+33 32 0:28 / /mnt rw - fuse.sshfs host: rw
+no mount at all
+";
+
+    #[test]
+    fn a_path_lies_on_the_deepest_and_last_mount() {
+        for (path, kind) in [
+            ("/var/lib/certdrift", "ext4"),
+            ("/srv/certdrift", "nfs4"),
+            ("/srv", "nfs4"),
+            ("/srvx", "ext4"),
+            ("/srv/local disk/certdrift", "xfs"),
+            ("/srv/local", "nfs4"),
+            ("/mnt/x", "fuse.sshfs"),
+        ] {
+            let found = mounted(MOUNTS, Path::new(path));
+            assert_eq!(found.as_deref(), Some(kind), "{path}");
+        }
+        assert_eq!(mounted("", Path::new("/x")), None);
+    }
+
+    #[test]
+    fn a_network_file_system_is_refused_and_others_are_not() {
+        for (kind, refused) in [
+            (Some("nfs4"), true),
+            (Some("cifs"), true),
+            (Some("smb3"), true),
+            (Some("9p"), true),
+            (Some("fuse.sshfs"), true),
+            (Some("ext4"), false),
+            (Some("overlay"), false),
+            (Some("fuse.lxcfs"), false),
+            (None, false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let taken = Folder::take(folder.path(), |_| kind.map(str::to_owned));
+            match taken {
+                Err(FolderError::Network { file_system, .. }) => {
+                    assert!(refused && Some(file_system.as_str()) == kind);
+                }
+                other => assert!(other.is_ok() && !refused, "{kind:?}"),
+            }
+            let left = fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(left, usize::from(!refused), "nothing is written there");
+        }
+    }
+
+    #[test]
+    fn a_second_taker_learns_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/state");
+        let first = Folder::take(&path, |_| None).unwrap();
+        let message = Folder::take(&path, |_| None).unwrap_err().to_string();
+        let process = format!("(process {})", std::process::id());
+        assert!(message.contains(&process), "{message}");
+        drop(first);
+        assert!(Folder::take(&path, |_| None).is_ok());
+    }
+
+    #[test]
+    fn a_lock_file_that_holds_something_else_names_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Folder::take(folder.path(), |_| None).unwrap();
+        fs::write(folder.path().join(LOCK), "rm -rf /\n").unwrap();
+        let error = Folder::take(folder.path(), |_| None).unwrap_err();
+        assert!(matches!(error, FolderError::InUse { process: None, .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let _taken = Folder::take(&path, |_| None).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join(LOCK))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Folder::take(&file.join("state"), |_| None).unwrap_err();
+        assert!(error.to_string().contains("file/state: "), "{error}");
+    }
+}

@@ -1,0 +1,484 @@
+//! Which file is which: files that move, copies, and files that are gone.
+//!
+//! A file is known by its server and its fingerprint. Wherever that turns up, it is the same file, and it is read once:
+//! the place where it was first seen is read as long as it is there, and a copy takes its part when it is not, or when
+//! the copy goes on and the first place does not.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::info;
+use tracing::warn;
+
+use crate::daemon::source::LogName;
+use crate::daemon::tail::Change;
+use crate::daemon::tail::Event;
+use crate::daemon::tail::Loss;
+use crate::daemon::tail::LossReason;
+use crate::daemon::tail::disk::Disk;
+use crate::daemon::tail::disk::Handle;
+use crate::daemon::tail::disk::piece;
+use crate::daemon::tail::file::FINISHED_LOOK;
+use crate::daemon::tail::file::Followed;
+use crate::daemon::tail::file::before;
+use crate::daemon::tail::file::head;
+use crate::daemon::tail::folder::Copied;
+use crate::daemon::tail::folder::Folder;
+use crate::daemon::tail::folder::Say;
+use crate::daemon::tail::pass::Moment;
+use crate::daemon::tail::pass::Pass;
+use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Fingerprint;
+use crate::daemon::tail::position::Hash;
+use crate::daemon::tail::reading::Beginning;
+
+/// Where the file with a given fingerprint is known to be.
+enum Twin {
+    /// Nowhere.
+    None,
+    /// It was gone.
+    Absent(usize),
+    /// It should be here.
+    At(PathBuf, FileId),
+}
+
+/// How a copy compares with the file itself.
+enum Copy {
+    /// It has nothing that was not read.
+    Behind,
+    /// It has more than the file, of which everything is read; this is its size.
+    Ahead(u64),
+    /// It is no copy any more.
+    Another,
+}
+
+impl<D: Disk> Pass<D> {
+    /// Finds out which files those are of which nothing was read yet. No row of a file is read before that. Whether
+    /// somebody listens.
+    pub(super) fn identify(&mut self, now: Instant, say: &mut Say<'_>) -> bool {
+        let mut unknown = Vec::new();
+        for (path, folder) in &self.folders {
+            let files = folder.files.iter();
+            let files = files.filter(|file| {
+                file.fingerprint.is_none() && !file.missing && !file.replaced && file.is_due(now)
+            });
+            unknown.extend(files.map(|file| (path.clone(), file.id)));
+        }
+        for (path, id) in unknown {
+            let outcome = self.identify_one(&path, id, now, say);
+            let Some(folder) = self.folders.get_mut(&path) else {
+                continue;
+            };
+            match outcome {
+                Ok(false) => return false,
+                Ok(true) => {
+                    if let Some(file) = folder.file(id) {
+                        file.recover();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    if let Some(index) = folder.files.iter().position(|file| file.id == id) {
+                        folder.back_off(index, &error, now);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn identify_one(
+        &mut self,
+        path: &PathBuf,
+        id: FileId,
+        now: Instant,
+        say: &mut Say<'_>,
+    ) -> io::Result<bool> {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return Ok(true);
+        };
+        let Some(index) = folder.files.iter().position(|file| file.id == id) else {
+            return Ok(true);
+        };
+        let newer = folder.has_newer(index);
+        let server = Arc::clone(&folder.directory.server);
+        let mut handle = self
+            .disk
+            .open(&folder.path_of(&folder.files[index].file_name))?;
+        let size = handle.size()?;
+        let file = &mut folder.files[index];
+        file.sized(size, now);
+        file.glimpse();
+        let fingerprint = match file.begin(&mut handle, newer, now) {
+            Ok(Beginning::Waits) => return Ok(true),
+            Ok(Beginning::Odd(fingerprint)) => {
+                file.know(fingerprint);
+                return Ok(true);
+            }
+            Ok(Beginning::Known(fingerprint)) => fingerprint,
+            Err(error) => {
+                file.size = file.size.max(size);
+                return Err(error);
+            }
+        };
+        // If it is a file that is known, its bytes are not at stake here.
+        let glimpsed = file.forget_glimpse();
+        match self.twin(&server, fingerprint) {
+            Twin::None => {
+                if let Some(file) = self
+                    .folders
+                    .get_mut(path)
+                    .and_then(|folder| folder.file(id))
+                {
+                    file.know(fingerprint);
+                    file.size = file.size.max(glimpsed);
+                }
+                Ok(true)
+            }
+            Twin::Absent(index) => {
+                let (_, twin) = self.absent.swap_remove(index);
+                Ok(self.adopt(twin, path, id, size, say))
+            }
+            Twin::At(at, twin) => {
+                // If nothing is there, it may be away with its share: then this is a copy until that is clear.
+                if self.is_at(&at, twin, fingerprint)? {
+                    return Ok(self.set_aside(path, id, twin, now, say));
+                }
+                match self
+                    .folders
+                    .get_mut(&at)
+                    .and_then(|folder| folder.remove(twin))
+                {
+                    Some(twin) => Ok(self.adopt(twin, path, id, size, say)),
+                    None => Ok(true),
+                }
+            }
+        }
+    }
+
+    fn twin(&self, server: &Arc<str>, fingerprint: Fingerprint) -> Twin {
+        let absent = self
+            .absent
+            .iter()
+            .position(|(of, file)| of == server && file.fingerprint == Some(fingerprint));
+        if let Some(index) = absent {
+            return Twin::Absent(index);
+        }
+        for (path, folder) in &self.folders {
+            if folder.directory.server == *server
+                && let Some(file) = folder
+                    .files
+                    .iter()
+                    .find(|file| file.fingerprint == Some(fingerprint))
+            {
+                return Twin::At(path.clone(), file.id);
+            }
+        }
+        Twin::None
+    }
+
+    /// Whether a file may still be where it was: nothing else is.
+    fn is_at(&mut self, path: &PathBuf, id: FileId, fingerprint: Fingerprint) -> io::Result<bool> {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return Ok(false);
+        };
+        let Some(file) = folder.files.iter().find(|file| file.id == id) else {
+            return Ok(false);
+        };
+        if file.replaced {
+            return Ok(false);
+        }
+        let mut handle = match self.disk.open(&folder.path_of(&file.file_name)) {
+            Ok(handle) => handle,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let head = piece(&mut handle, 0, usize::from(fingerprint.covered))?;
+        if head.len() < usize::from(fingerprint.covered) {
+            // An old state of it: the next look tells.
+            return Err(io::Error::other("ends before its first row does"));
+        }
+        Ok(Hash::of(&head) == fingerprint.hash)
+    }
+
+    /// A file with a beginning that is known is not followed, as long as the other one is there.
+    fn set_aside(
+        &mut self,
+        path: &PathBuf,
+        id: FileId,
+        of: FileId,
+        now: Instant,
+        say: &mut Say<'_>,
+    ) -> bool {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return true;
+        };
+        let Some(file) = folder.remove(id) else {
+            return true;
+        };
+        info!(file = %folder.path_of(&file.file_name).display(), "not reading a copy of another log file");
+        folder.copies.push(Copied {
+            name: Arc::clone(&file.file_name),
+            of,
+            looked: now,
+        });
+        !file.announced || say(Event::Forgotten { file: id })
+    }
+
+    /// A known file is found in the place of one of which nothing was read.
+    fn adopt(
+        &mut self,
+        file: Followed,
+        path: &PathBuf,
+        place_of: FileId,
+        size: u64,
+        say: &mut Say<'_>,
+    ) -> bool {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return true;
+        };
+        let Some(stranger) = folder.remove(place_of) else {
+            return true;
+        };
+        let listens = !stranger.announced || say(Event::Forgotten { file: place_of });
+        listens && self.place(file, path, &stranger.file_name, size, say)
+    }
+
+    /// Follows a file in another place than before.
+    fn place(
+        &mut self,
+        mut file: Followed,
+        path: &PathBuf,
+        name: &Arc<str>,
+        size: u64,
+        say: &mut Say<'_>,
+    ) -> bool {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return true;
+        };
+        info!(file = %folder.path_of(name).display(), before = &*file.file_name, "a log file has moved");
+        file.take_glimpse();
+        let offset = file.offset.unwrap_or_default();
+        let change = match file.vanished.take() {
+            Some(_) => Change::Returned {
+                found: file.size.min(size).saturating_sub(offset),
+            },
+            None => Change::Moved,
+        };
+        if matches!(change, Change::Returned { .. }) {
+            file.size = file.size.min(size.max(offset));
+        }
+        file.rename(name);
+        let (directory, position) = (Arc::clone(&folder.directory), folder.position(&file));
+        folder.insert(file);
+        say(Event::Changed {
+            directory,
+            change,
+            position,
+        })
+    }
+
+    /// Looks whether a copy goes on where the file itself does not.
+    pub(super) fn look_at_copies(&mut self, now: Instant, say: &mut Say<'_>) -> bool {
+        let mut due = Vec::new();
+        for (path, folder) in &mut self.folders {
+            for copy in &mut folder.copies {
+                if now.duration_since(copy.looked) >= FINISHED_LOOK {
+                    copy.looked = now;
+                    due.push((path.clone(), Arc::clone(&copy.name), copy.of));
+                }
+            }
+        }
+        for (path, name, of) in due {
+            let Some(at) = self.holder(of) else {
+                // The file itself is gone: this one is looked at like any other.
+                self.drop_copy(&path, &name);
+                continue;
+            };
+            match self.weigh_copy(&path, &name, &at, of) {
+                Ok(Copy::Behind) | Err(_) => {}
+                Ok(Copy::Another) => self.drop_copy(&path, &name),
+                Ok(Copy::Ahead(size)) => {
+                    self.drop_copy(&path, &name);
+                    // What stands in the old place is looked at like any other file.
+                    let file = self
+                        .folders
+                        .get_mut(&at)
+                        .and_then(|folder| folder.remove(of));
+                    if let Some(file) = file
+                        && !self.place(file, &path, &name, size, say)
+                    {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Where a file is followed.
+    fn holder(&self, id: FileId) -> Option<PathBuf> {
+        let holds = |(path, folder): (&PathBuf, &Folder)| {
+            folder
+                .files
+                .iter()
+                .any(|file| file.id == id)
+                .then(|| path.clone())
+        };
+        self.folders.iter().find_map(holds)
+    }
+
+    fn drop_copy(&mut self, path: &PathBuf, name: &Arc<str>) {
+        if let Some(folder) = self.folders.get_mut(path) {
+            folder.copies.retain(|copy| copy.name != *name);
+            folder.relist();
+        }
+    }
+
+    /// Compares a copy with the file itself.
+    fn weigh_copy(
+        &mut self,
+        path: &PathBuf,
+        name: &Arc<str>,
+        at: &PathBuf,
+        of: FileId,
+    ) -> io::Result<Copy> {
+        let copy = self.folders.get(path).map(|folder| folder.path_of(name));
+        let file = self.folders.get_mut(at).and_then(|folder| folder.file(of));
+        let (Some(copy), Some(file)) = (copy, file) else {
+            return Ok(Copy::Another);
+        };
+        let (Some(fingerprint), Some(offset)) = (file.fingerprint, file.offset) else {
+            return Ok(Copy::Behind);
+        };
+        let mut handle = self.disk.open(&copy)?;
+        let size = handle.size()?;
+        let head = head(&mut handle, size)?;
+        let covered = head.len().min(usize::from(fingerprint.covered));
+        if Fingerprint::covering(&head[..covered]) != fingerprint {
+            let is_complete = Fingerprint::of(&head).is_some();
+            return Ok(if is_complete {
+                Copy::Another
+            } else {
+                Copy::Behind
+            });
+        }
+        let before = before(&mut handle, offset)?;
+        let fits = before.is_some_and(|before| Some(Hash::of(&before)) == file.anchor);
+        let is_done = file.unread() == 0 || file.missing || file.current < file.size;
+        let is_ahead = is_done && size > file.size;
+        Ok(if fits && is_ahead {
+            Copy::Ahead(size)
+        } else {
+            Copy::Behind
+        })
+    }
+
+    fn size_of(&self, path: &PathBuf, name: &str) -> Option<u64> {
+        let path = self.folders.get(path)?.path_of(name);
+        self.disk.open(&path).ok()?.size().ok()
+    }
+
+    /// A file is not where it was, and the place is sound: it is gone, unless there is a copy. Whether somebody
+    /// listens.
+    pub(super) fn conclude(
+        &mut self,
+        path: &PathBuf,
+        id: FileId,
+        at: Moment,
+        say: &mut Say<'_>,
+    ) -> bool {
+        let copy = self.folders.iter().find_map(|(path, folder)| {
+            let copy = folder.copies.iter().find(|copy| copy.of == id)?;
+            let is_new = copy.looked == at.instant;
+            Some((path.clone(), Arc::clone(&copy.name), is_new))
+        });
+        let Some(folder) = self.folders.get_mut(path) else {
+            return true;
+        };
+        let Some(mut file) = folder.remove(id) else {
+            return true;
+        };
+        file.take_glimpse();
+        if let Some((path, name, is_new)) = copy {
+            let size = self.size_of(&path, &name);
+            self.drop_copy(&path, &name);
+            if !is_new {
+                // Where the file itself was cut off says nothing about a copy that was there before.
+                file.resume = None;
+            }
+            if let Some(size) = size.filter(|&size| size >= file.size) {
+                return self.place(file, &path, &name, size, say);
+            }
+        }
+        let Some(folder) = self.folders.get_mut(path) else {
+            return true;
+        };
+        let reason = if file.replaced {
+            LossReason::Rewritten
+        } else {
+            LossReason::Deleted
+        };
+        let loss = Loss {
+            from: file.offset.unwrap_or_default(),
+            bytes: file.at_stake(),
+            reason,
+        };
+        file.vanished = Some(at.wall);
+        file.size = loss.from + loss.bytes;
+        let is_known = file.fingerprint.is_some();
+        let directory = Arc::clone(&folder.directory);
+        let position = folder.position(&file);
+        let name = folder.path_of(&file.file_name);
+        if loss.bytes > 0 {
+            warn!(file = %name.display(), from = loss.from, bytes = loss.bytes, "a log file is gone that was not read to its end");
+        }
+        let listens = if loss.bytes > 0 {
+            say(Event::Lost {
+                directory: Arc::clone(&directory),
+                loss,
+                position,
+            })
+        } else if is_known {
+            say(Event::Changed {
+                directory: Arc::clone(&directory),
+                change: Change::Vanished,
+                position,
+            })
+        } else {
+            true
+        };
+        if is_known {
+            file.missing = false;
+            file.replaced = false;
+            self.absent.push((Arc::clone(&directory.server), file));
+            return listens;
+        }
+        let was_announced = file.announced || loss.bytes > 0;
+        listens && (!was_announced || say(Event::Forgotten { file: id }))
+    }
+}
+
+impl Followed {
+    /// It is known now which file it is.
+    fn know(&mut self, fingerprint: Fingerprint) {
+        self.fingerprint = Some(fingerprint);
+        self.verified = false;
+        if self.offset == Some(0) {
+            self.anchor = Some(Hash::of(&[]));
+        }
+    }
+
+    /// It is found under this name, perhaps somewhere else.
+    fn rename(&mut self, name: &Arc<str>) {
+        self.name = LogName::read((**name).as_ref());
+        self.file_name = Arc::clone(name);
+        self.announced = true;
+        self.missing = false;
+        self.replaced = false;
+        self.fresh = true;
+        self.mistrust();
+    }
+}

@@ -1,0 +1,316 @@
+//! Which directories and files there are, and what their absence means.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use jiff::SignedDuration;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tracing::info;
+
+use crate::config::FirstRead;
+use crate::daemon::source;
+use crate::daemon::source::LogName;
+use crate::daemon::tail::Event;
+use crate::daemon::tail::disk::Disk;
+use crate::daemon::tail::disk::Kind;
+use crate::daemon::tail::file::Followed;
+use crate::daemon::tail::folder::Folder;
+use crate::daemon::tail::folder::Say;
+use crate::daemon::tail::pass::Moment;
+use crate::daemon::tail::pass::Pass;
+use crate::daemon::tail::pass::is_past;
+
+/// How often the tree is looked through for directories that are new.
+const WALK: Duration = Duration::from_secs(30);
+/// A directory without any of its files is believed to be gone, and not just away, after this long; a source with
+/// nothing left is never believed to be. What comes back later is known all the same.
+const REMOVED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How long the state of files that are gone is kept: shares come back after weeks.
+const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// The clock of a machine that has just started may be wrong; nothing is forgotten in this time.
+const CLOCK_SETTLES: Duration = Duration::from_secs(60 * 60);
+
+impl<D: Disk> Pass<D> {
+    /// Finds new files and notices those that are gone. A directory that cannot be read is trouble, but the others are
+    /// followed all the same. Whether somebody listens.
+    pub(super) fn list(&mut self, at: Moment, say: &mut Say<'_>) -> bool {
+        let now = at.instant;
+        if self.search || is_past(self.walked, WALK, now) {
+            self.walk(now);
+        }
+        let mut open: Vec<PathBuf> = self.folders.keys().cloned().collect();
+        // What is missing may be in a directory that is new.
+        if self.list_folders(&open, at) {
+            self.search = true;
+            self.walk(now);
+            open = self
+                .folders
+                .keys()
+                .filter(|path| !open.contains(path))
+                .cloned()
+                .collect();
+            self.list_folders(&open, at);
+        }
+        if self.first && !self.folders.is_empty() {
+            self.first = false;
+            if !self.pass_over(say) {
+                return false;
+            }
+        }
+        self.identify(now, say) && self.conclude_all(at, say) && self.forget(at, say)
+    }
+
+    /// Whether a file is missing that was there before.
+    fn list_folders(&mut self, paths: &[PathBuf], at: Moment) -> bool {
+        let mut missing = false;
+        for path in paths {
+            let Some(folder) = self.folders.get_mut(path) else {
+                continue;
+            };
+            let (names, newly_missing) = folder.list(&self.disk, at.instant);
+            missing |= newly_missing;
+            for name in names {
+                let id = self.next_id();
+                let is_old = self.first
+                    && is_too_old(
+                        LogName::read(name.as_ref()),
+                        self.source.first_read,
+                        at.wall,
+                    );
+                let offset = if is_old { None } else { Some(0) };
+                let file = Followed::new(id, &name, offset, at.instant);
+                if let Some(folder) = self.folders.get_mut(path) {
+                    folder.insert(file);
+                }
+            }
+        }
+        missing
+    }
+
+    /// Only at the first look ever does the date in a name decide whether a file is too old to be read; one that turns
+    /// up later is read whatever its date.
+    fn pass_over(&mut self, say: &mut Say<'_>) -> bool {
+        let mut positions = Vec::new();
+        for folder in self.folders.values_mut() {
+            for file in folder.files.iter_mut().filter(|file| file.offset.is_none()) {
+                file.announced = true;
+            }
+            let passed_over = folder.files.iter().filter(|file| file.offset.is_none());
+            positions.extend(passed_over.map(|file| folder.position(file)));
+        }
+        positions.is_empty() || say(Event::PassedOver { positions })
+    }
+
+    /// Looks through the tree for directories that hold logs.
+    fn walk(&mut self, now: Instant) {
+        let mut with_logs = BTreeSet::new();
+        let disk = &self.disk;
+        let found = source::expand_by(&self.source.path, &mut |directory: &Path| {
+            let mut below = Vec::new();
+            for entry in disk.list(directory)? {
+                match entry.kind {
+                    Kind::Directory => below.push(directory.join(entry.name)),
+                    Kind::File if entry.name.to_str().is_some_and(source::is_send_log) => {
+                        with_logs.insert(directory.to_owned());
+                    }
+                    Kind::File | Kind::Other => {}
+                }
+            }
+            Ok(below)
+        });
+        let root = self.source.path.root().display().to_string();
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.trouble = Some(format!("{root}: {}", source::remedy(&error)));
+                self.walked = None;
+                return;
+            }
+        };
+        self.trouble = None;
+        self.walked = Some(now);
+        self.search = false;
+        let servers: BTreeMap<PathBuf, Option<String>> = found
+            .into_iter()
+            .filter(|found| {
+                with_logs.contains(&found.path) || self.folders.contains_key(&found.path)
+            })
+            .map(|found| (found.path, found.server))
+            .collect();
+        self.add_folders(&servers);
+        if self.folders.is_empty() {
+            self.trouble = Some(format!(
+                "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
+            ));
+        }
+    }
+
+    fn add_folders(&mut self, found: &BTreeMap<PathBuf, Option<String>>) {
+        let paths: Vec<PathBuf> = found.keys().cloned().collect();
+        let names = source::server_names(&paths);
+        for ((path, named), derived) in found.iter().zip(names) {
+            if self.folders.contains_key(path) {
+                continue;
+            }
+            let Some(relative) = self.relative(path).map(str::to_owned) else {
+                self.trouble = Some(format!(
+                    "{}: its name is not Unicode, so it is not read. Rename it",
+                    path.display()
+                ));
+                continue;
+            };
+            let server = self
+                .source
+                .server
+                .clone()
+                .or_else(|| named.clone())
+                .unwrap_or(derived);
+            info!(directory = %path.display(), %server, "following the logs of a directory");
+            self.folder(path.clone(), Arc::from(server), &relative);
+        }
+    }
+
+    /// Draws conclusions from what is missing, where that is allowed.
+    fn conclude_all(&mut self, at: Moment, say: &mut Say<'_>) -> bool {
+        let others = self
+            .folders
+            .values()
+            .filter(|folder| folder.is_alive())
+            .count();
+        let paths: Vec<PathBuf> = self.folders.keys().cloned().collect();
+        for path in paths {
+            let Some(folder) = self.folders.get_mut(&path) else {
+                continue;
+            };
+            folder.suspect(at.instant);
+            let is_removed = folder.suspect.as_ref().is_some_and(|(_, since)| {
+                others > 0 && at.instant.duration_since(*since) >= REMOVED_AFTER
+            });
+            let is_safe = folder.suspect.is_none() && self.trouble.is_none() && !self.search;
+            if !is_safe && !is_removed {
+                continue;
+            }
+            let missing = folder.files.iter().filter(|file| file.missing);
+            let missing: Vec<_> = missing
+                .filter(|file| {
+                    file.replaced || is_gone(&self.disk, &folder.path_of(&file.file_name))
+                })
+                .map(|file| file.id)
+                .collect();
+            for id in missing {
+                if !self.conclude(&path, id, at, say) {
+                    return false;
+                }
+            }
+            self.folders
+                .retain(|_, folder| !folder.files.is_empty() || folder.unlisted.is_none());
+        }
+        true
+    }
+
+    fn forget(&mut self, at: Moment, say: &mut Say<'_>) -> bool {
+        if at.instant.duration_since(self.began) < CLOCK_SETTLES {
+            return true;
+        }
+        let mut listens = true;
+        self.absent.retain(|(_, file)| {
+            let is_kept = file
+                .vanished
+                .is_none_or(|since| at.wall.duration_since(since) < KEPT);
+            if !is_kept {
+                listens &= say(Event::Forgotten { file: file.id });
+            }
+            is_kept
+        });
+        listens
+    }
+}
+
+impl Folder {
+    fn is_alive(&self) -> bool {
+        self.unlisted.is_none() && self.files.iter().any(|file| !file.missing)
+    }
+
+    /// Decides whether what is missing here may be away instead of gone.
+    fn suspect(&mut self, now: Instant) {
+        let known = || self.files.iter().filter(|file| !file.fresh);
+        let path = self.directory.path.display();
+        let reason = if let Some(unlisted) = &self.unlisted {
+            Some(unlisted.clone())
+        } else if known().next().is_some()
+            && known().all(|file| file.missing)
+            && self.copies.is_empty()
+        {
+            Some(format!(
+                "{path}: all log files vanished at once. Is the share still mounted? What was read is kept"
+            ))
+        } else if self.strange.is_some() {
+            Some(format!(
+                "{path}: another file system is mounted there, and no log in it is known. What was read is kept"
+            ))
+        } else {
+            None
+        };
+        let since = self.suspect.as_ref().map_or(now, |(_, since)| *since);
+        self.suspect = reason.map(|reason| (reason, since));
+    }
+}
+
+/// A listing can leave something out. Only a file that is surely gone is gone.
+fn is_gone(disk: &impl Disk, path: &Path) -> bool {
+    disk.open(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether every row of a file with this name was written before the first reading begins.
+fn is_too_old(name: LogName, first_read: FirstRead, now: Timestamp) -> bool {
+    let FirstRead::Last(back) = first_read else {
+        return false;
+    };
+    let LogName::Dated {
+        date,
+        hour,
+        whole_day,
+        ..
+    } = name
+    else {
+        return false;
+    };
+    let length = SignedDuration::from_hours(if whole_day { 24 } else { 1 });
+    let start = i8::try_from(hour).map_or(date.at(0, 0, 0, 0), |hour| date.at(hour, 0, 0, 0));
+    let end = TimeZone::UTC
+        .to_timestamp(start)
+        .ok()
+        .and_then(|start| start.checked_add(length).ok());
+    let oldest = now.checked_sub(back).ok();
+    matches!((end, oldest), (Some(end), Some(oldest)) if end <= oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_file_is_that_of_its_last_row() {
+        let now: Timestamp = "2026-01-02T12:30:00Z".parse().unwrap_or_default();
+        let back = FirstRead::Last(Duration::from_secs(24 * 3600));
+        for (name, too_old) in [
+            ("SEND2026010111-1.LOG", true),
+            ("SEND2026010112-1.LOG", false),
+            ("SEND20260101-1.LOG", false),
+            ("SEND20251231-1.LOG", true),
+            ("copy.LOG", false),
+        ] {
+            let read = LogName::read(name.as_ref());
+            assert_eq!(is_too_old(read, back, now), too_old, "{name}");
+            assert!(!is_too_old(read, FirstRead::All, now));
+        }
+    }
+}

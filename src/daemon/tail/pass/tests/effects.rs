@@ -1,0 +1,152 @@
+//! What a program of the model has led to, and whether that is right.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::daemon::tail::Change;
+use crate::daemon::tail::Loss;
+use crate::daemon::tail::position::Fingerprint;
+use crate::pipeline::file::LogFile;
+
+/// What a transaction holds.
+#[derive(Clone, Default)]
+pub(super) struct Committed {
+    pub(super) positions: BTreeMap<FileId, Position>,
+    pub(super) applied: BTreeMap<u64, u32>,
+    pub(super) losses: Vec<(Option<Fingerprint>, String, Loss)>,
+    pub(super) found: u64,
+}
+
+impl Committed {
+    pub(super) fn knows(&self, fingerprint: Option<Fingerprint>) -> bool {
+        let mut positions = self.positions.values();
+        fingerprint.is_some() && positions.any(|position| position.fingerprint == fingerprint)
+    }
+
+    /// Ranges that follow on each other are one.
+    pub(super) fn joined_losses(&self) -> Vec<(Option<Fingerprint>, String, Loss)> {
+        let mut losses = self.losses.clone();
+        losses.sort_by_key(|(_, _, loss)| loss.from);
+        let mut joined: Vec<(Option<Fingerprint>, String, Loss)> = Vec::new();
+        for (fingerprint, name, loss) in losses {
+            let known = joined.iter_mut().find(|(known, known_name, before)| {
+                *known == fingerprint
+                    && *known_name == name
+                    && before.from + before.bytes == loss.from
+            });
+            match known {
+                Some((_, _, before)) => before.bytes += loss.bytes,
+                None => joined.push((fingerprint, name, loss)),
+            }
+        }
+        joined
+    }
+
+    pub(super) fn apply(&mut self, event: Event) {
+        match event {
+            Event::Bytes {
+                bytes, position, ..
+            }
+            | Event::Finished {
+                bytes, position, ..
+            } => {
+                let begin = position.offset.unwrap() - bytes.len() as u64;
+                let mut log = LogFile::from(begin, None);
+                let mut count = |row: crate::pipeline::record::Row<'_>| {
+                    *self.applied.entry(row.session.0).or_default() += 1;
+                };
+                log.feed(&bytes, &mut count);
+                log.take_unfinished(&mut count);
+                self.positions.insert(position.file, position);
+            }
+            Event::Lost { loss, position, .. } => {
+                self.losses
+                    .push((position.fingerprint, position.name.to_string(), loss));
+                self.positions.insert(position.file, position);
+            }
+            Event::Changed {
+                change, position, ..
+            } => {
+                if let Change::Returned { found } = change {
+                    self.found += found;
+                }
+                self.positions.insert(position.file, position);
+            }
+            Event::PassedOver { positions } => {
+                self.positions.extend(
+                    positions
+                        .into_iter()
+                        .map(|position| (position.file, position)),
+                );
+            }
+            Event::Forgotten { file } => {
+                self.positions.remove(&file);
+            }
+            Event::CaughtUp { .. } | Event::Looked(_) => {}
+        }
+    }
+}
+
+pub(super) fn told(event: &Event) -> String {
+    match event {
+        Event::Bytes {
+            bytes, position, ..
+        } => {
+            let rows: Vec<u64> = rows_in(bytes, 0, u64::MAX).collect();
+            format!(
+                "bytes {:?} {} to {:?} rows {rows:?}",
+                position.file, position.name, position.offset
+            )
+        }
+        Event::Finished {
+            bytes, position, ..
+        } => format!(
+            "finished {:?} {} {}",
+            position.file,
+            position.name,
+            bytes.len()
+        ),
+        Event::Lost { loss, position, .. } => {
+            format!("lost {:?} {} {loss:?}", position.file, position.name)
+        }
+        Event::Changed {
+            change, position, ..
+        } => {
+            format!(
+                "{change:?} {:?} {} at {:?} of {}",
+                position.file, position.name, position.offset, position.size
+            )
+        }
+        Event::Looked(look) => format!("looked {:?}", look.trouble),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What tells a file from others.
+pub(super) fn begin(bytes: &[u8]) -> Vec<u8> {
+    let covered = Fingerprint::of(bytes).map_or(0, |known| usize::from(known.covered));
+    bytes[..covered].to_vec()
+}
+
+/// The ids of the rows that lie wholly in a range.
+pub(super) fn rows_in(bytes: &[u8], from: u64, to: u64) -> impl Iterator<Item = u64> {
+    let mut at = 0;
+    bytes
+        .split_inclusive(|&byte| byte == b'\n')
+        .filter_map(move |line| {
+            // NUL bytes before a row are no part of it.
+            let nuls = line
+                .iter()
+                .rposition(|&byte| byte == 0)
+                .map_or(0, |last| last + 1);
+            let start = at + nuls as u64;
+            at += line.len() as u64;
+            let row = &line[nuls..];
+            let is_row = row.ends_with(b"\n") && row.starts_with(b"2026-") && row.len() > 60;
+            let is_row =
+                is_row && row.split(|&byte| byte == b',').count() == 9 && start >= from && at <= to;
+            is_row.then(|| {
+                u64::from_str_radix(std::str::from_utf8(&row[27..43]).unwrap(), 16).unwrap()
+            })
+        })
+}

@@ -1,0 +1,373 @@
+//! The messages of one receiver.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::pipeline::alert::Notice;
+use crate::pipeline::outbox::CONFIGURATION_FAULT_DELAY;
+use crate::pipeline::outbox::DeathReason;
+use crate::pipeline::outbox::Delivery;
+use crate::pipeline::outbox::FailureReason;
+use crate::pipeline::outbox::LATENCY_BOUNDS;
+use crate::pipeline::outbox::Letter;
+use crate::pipeline::outbox::MAX_DEAD;
+use crate::pipeline::outbox::MAX_RETRY_AFTER;
+use crate::pipeline::outbox::MAX_UNDER_WAY;
+use crate::pipeline::outbox::MAX_WAITING;
+use crate::pipeline::outbox::Outcome;
+use crate::pipeline::outbox::RESOLVE_AGE;
+use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::ReceiverStatus;
+use crate::pipeline::outbox::SCHEDULE;
+use crate::pipeline::outbox::SPREAD;
+use crate::pipeline::outbox::TRIGGER_AGE;
+use crate::pipeline::outbox::later;
+
+/// A message that waits, or is dead.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) notice: Arc<Notice>,
+    pub(super) since: Timestamp,
+    pub(super) tries: usize,
+    pub(super) due: Timestamp,
+    pub(super) in_flight: bool,
+    /// Whether only what is needed is to be said.
+    pub(super) minimal: bool,
+    /// Whether the fallback is to be told, or has been.
+    pub(super) fallback: Fallback,
+    pub(super) death: Option<DeathReason>,
+    /// Whether it is to be written anew.
+    pub(super) changed: bool,
+}
+
+/// Whether a message is the fallback's business.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Fallback {
+    #[default]
+    No,
+    Wanted,
+    Told,
+}
+
+/// The messages of one receiver.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    pub(super) receiver: Receiver,
+    pub(super) status: ReceiverStatus,
+    /// By number, so in the order of the decisions.
+    pub(super) waiting: BTreeMap<u64, Waiting>,
+    pub(super) paused_until: Option<Timestamp>,
+    /// Keys of the alerts that it was told of and that are not over.
+    pub(super) told: BTreeSet<String>,
+    /// Messages that may go at once, and when that was.
+    tokens: Option<(f64, Timestamp)>,
+}
+
+impl Mailbox {
+    pub(super) fn new(receiver: &Receiver) -> Self {
+        Self {
+            receiver: receiver.clone(),
+            status: ReceiverStatus {
+                name: Arc::clone(&receiver.name),
+                integration: receiver.integration,
+                delivered: 0,
+                failed: BTreeMap::new(),
+                given_up: 0,
+                dead: 0,
+                off: false,
+                waiting: 0,
+                oldest_waiting: None,
+                last_success: None,
+                latency: [0; LATENCY_BOUNDS.len() + 1],
+                latency_sum: 0.0,
+            },
+            waiting: BTreeMap::new(),
+            paused_until: None,
+            told: BTreeSet::new(),
+            tokens: None,
+        }
+    }
+
+    /// Takes over what the configuration says. What the receiver asked for holds over a restart; only a reload says
+    /// that somebody has mended something.
+    pub(super) fn reconfigure(&mut self, receiver: Receiver, now: Timestamp) {
+        let is_reload = !self.status.integration.is_empty();
+        if is_reload {
+            self.paused_until = None;
+            self.status.off = false;
+        }
+        self.status.integration = receiver.integration;
+        self.receiver = receiver;
+        for waiting in self.living_mut() {
+            waiting.changed |= waiting.due > now;
+            waiting.due = waiting.due.min(now);
+        }
+    }
+
+    /// Whether a notice is for it: a trigger that it wants, or the end of what it was told of.
+    pub(super) fn is_to_be_told(&self, notice: &Notice) -> bool {
+        if notice.is_resolved() {
+            self.told.contains(&notice.key)
+        } else {
+            self.receiver.wants(notice)
+        }
+    }
+
+    /// Puts a notice into the box.
+    pub(super) fn put(&mut self, last_number: &mut u64, notice: &Arc<Notice>, now: Timestamp) {
+        if self.waiting.len() >= MAX_WAITING && self.living().count() >= MAX_WAITING {
+            self.status.given_up += 1;
+            return;
+        }
+        if notice.is_resolved() {
+            self.told.remove(&notice.key);
+        } else {
+            self.told.insert(notice.key.clone());
+        }
+        *last_number += 1;
+        let entry = Waiting {
+            notice: Arc::clone(notice),
+            since: now,
+            tries: 0,
+            due: now,
+            in_flight: false,
+            minimal: false,
+            fallback: if self.status.off {
+                Fallback::Wanted
+            } else {
+                Fallback::No
+            },
+            death: None,
+            changed: true,
+        };
+        self.waiting.insert(*last_number, entry);
+    }
+
+    /// The messages to send now. `committed`: the last one that may be sent.
+    pub(super) fn due(&mut self, now: Timestamp, committed: u64) -> Vec<Delivery> {
+        self.give_up_old(now);
+        if self.status.off || self.paused_until.is_some_and(|until| until > now) {
+            return Vec::new();
+        }
+        let tokens = self.refill(now);
+        let under_way = self.living().filter(|waiting| waiting.in_flight).count();
+        let mut free = MAX_UNDER_WAY.saturating_sub(under_way);
+        let mut left = tokens;
+        let mut keys_before = BTreeSet::new();
+        let mut due = Vec::new();
+        for (&number, waiting) in &mut self.waiting {
+            if free == 0 || left < 1.0 {
+                break;
+            }
+            if waiting.death.is_some() {
+                continue;
+            }
+            let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
+            let may_go = number <= committed && !waiting.in_flight;
+            if first_of_its_key && may_go && waiting.due <= now {
+                waiting.in_flight = true;
+                free -= 1;
+                left -= 1.0;
+                due.push(Delivery {
+                    number,
+                    receiver: Arc::clone(&self.receiver.name),
+                    notice: Arc::clone(&waiting.notice),
+                    minimal: waiting.minimal,
+                });
+            }
+        }
+        self.tokens = Some((left, now));
+        due
+    }
+
+    /// How many messages may go now.
+    fn refill(&self, now: Timestamp) -> f64 {
+        let rate = self.receiver.rate;
+        let burst = f64::from(rate.burst.max(1));
+        let Some((tokens, at)) = self.tokens else {
+            return burst;
+        };
+        let passed = now.duration_since(at).as_secs_f64().max(0.0);
+        (tokens + passed * f64::from(rate.per_minute) / 60.0).min(burst)
+    }
+
+    fn give_up_old(&mut self, now: Timestamp) {
+        let is_too_old = |waiting: &Waiting| {
+            let age = if waiting.notice.is_resolved() {
+                RESOLVE_AGE
+            } else {
+                TRIGGER_AGE
+            };
+            !waiting.in_flight && now.duration_since(waiting.since) > age
+        };
+        let living = self.waiting.iter().filter(|(_, it)| it.death.is_none());
+        let old: Vec<u64> = living
+            .filter(|(_, waiting)| is_too_old(waiting))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in old {
+            self.bury(number, DeathReason::TooOld);
+        }
+    }
+
+    /// Makes a dead letter of a message, and tells the fallback.
+    fn bury(&mut self, number: u64, reason: DeathReason) {
+        let Some(waiting) = self.waiting.get_mut(&number) else {
+            return;
+        };
+        waiting.death = Some(reason);
+        waiting.changed = true;
+        waiting.want_fallback();
+        self.status.given_up += 1;
+        let dead: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.death.is_some())
+            .map(|(number, _)| *number)
+            .collect();
+        for oldest in dead.iter().rev().skip(MAX_DEAD) {
+            self.waiting.remove(oldest);
+        }
+    }
+
+    /// Enters what came of a try.
+    pub(super) fn answered(&mut self, number: u64, outcome: Outcome, now: Timestamp, spread: f64) {
+        let Some(waiting) = self.waiting.get_mut(&number) else {
+            return;
+        };
+        waiting.in_flight = false;
+        waiting.changed = true;
+        waiting.tries += 1;
+        let step = SCHEDULE[(waiting.tries - 1).min(SCHEDULE.len() - 1)];
+        let step = step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0));
+        match outcome {
+            Outcome::Delivered => return self.delivered(number, now),
+            Outcome::Refused if waiting.minimal => self.bury(number, DeathReason::Refused),
+            Outcome::Refused => {
+                waiting.minimal = true;
+                waiting.due = later(now, step);
+            }
+            Outcome::Misconfigured { .. } => {
+                waiting.due = later(now, CONFIGURATION_FAULT_DELAY);
+                waiting.want_fallback();
+            }
+            Outcome::Gone => {
+                self.status.off = true;
+                self.living_mut().for_each(Waiting::want_fallback);
+            }
+            Outcome::Retry { after, .. } => {
+                waiting.due = later(now, step);
+                if let Some(after) = after {
+                    // Up to a tenth more, never less: the receiver said when it will be ready.
+                    let pause = after
+                        .min(MAX_RETRY_AFTER)
+                        .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
+                    // A receiver that asks for 0 s again and again must not be hammered.
+                    waiting.due = later(now, pause.max(step));
+                    self.paused_until = Some(waiting.due);
+                }
+            }
+        }
+        *self.status.failed.entry(failure(outcome)).or_default() += 1;
+    }
+
+    fn delivered(&mut self, number: u64, now: Timestamp) {
+        let Some(waiting) = self.waiting.remove(&number) else {
+            return;
+        };
+        let seconds = now.duration_since(waiting.since).as_secs_f64().max(0.0);
+        let bucket = LATENCY_BOUNDS.iter().position(|&bound| seconds <= bound);
+        self.status.latency[bucket.unwrap_or(LATENCY_BOUNDS.len())] += 1;
+        self.status.latency_sum += seconds;
+        self.status.delivered += 1;
+        self.status.last_success = Some(now);
+    }
+
+    /// What the fallback is to be told and has not been yet.
+    pub(super) fn take_handed_over(&mut self) -> Vec<Arc<Notice>> {
+        let wanted = self.waiting.values_mut();
+        let wanted = wanted.filter(|waiting| waiting.fallback == Fallback::Wanted);
+        wanted
+            .map(|waiting| {
+                waiting.fallback = Fallback::Told;
+                waiting.changed = true;
+                Arc::clone(&waiting.notice)
+            })
+            .collect()
+    }
+
+    /// Its messages, for people.
+    pub(super) fn letters(&self) -> impl Iterator<Item = Letter> {
+        self.waiting.iter().map(|(&number, waiting)| Letter {
+            number,
+            receiver: Arc::clone(&self.receiver.name),
+            notice: Arc::clone(&waiting.notice),
+            since: waiting.since,
+            tries: waiting.tries,
+            due: waiting.death.is_none().then_some(waiting.due),
+            death: waiting.death,
+        })
+    }
+
+    /// Sends a message again, with its whole body and a new lease of life. Whether there is one with this number.
+    pub(super) fn replay(&mut self, number: u64, now: Timestamp) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&number) else {
+            return false;
+        };
+        if waiting.death.take().is_some() {
+            waiting.since = now;
+            waiting.tries = 0;
+            waiting.minimal = false;
+        }
+        waiting.due = now;
+        waiting.changed = true;
+        true
+    }
+
+    /// Throws a message away. Whether there was one with this number that is not under way.
+    pub(super) fn discard(&mut self, number: u64) -> bool {
+        let is_there = self.waiting.get(&number).is_some_and(|it| !it.in_flight);
+        if is_there {
+            self.waiting.remove(&number);
+        }
+        is_there
+    }
+
+    pub(super) fn status(&self) -> ReceiverStatus {
+        let waiting = self.living().count();
+        ReceiverStatus {
+            waiting,
+            dead: self.waiting.len() - waiting,
+            oldest_waiting: self.living().map(|waiting| waiting.since).min(),
+            ..self.status.clone()
+        }
+    }
+
+    /// Messages that are not dead.
+    pub(super) fn living(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.values().filter(|it| it.death.is_none())
+    }
+
+    fn living_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.waiting.values_mut().filter(|it| it.death.is_none())
+    }
+}
+
+impl Waiting {
+    fn want_fallback(&mut self) {
+        if self.fallback == Fallback::No {
+            self.fallback = Fallback::Wanted;
+            self.changed = true;
+        }
+    }
+}
+
+fn failure(outcome: Outcome) -> FailureReason {
+    match outcome {
+        Outcome::Retry { reason, .. } | Outcome::Misconfigured { reason } => reason,
+        Outcome::Refused | Outcome::Gone | Outcome::Delivered => FailureReason::ClientError,
+    }
+}
