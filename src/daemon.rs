@@ -1,14 +1,15 @@
 //! Everything that touches the world: directories, files, clock, signals, HTTP.
 //!
 //! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
-//! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, and [`server`] shows the last
-//! snapshot to whoever asks.
+//! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, [`server`] shows the last
+//! snapshot to whoever asks, and `service` tells the service manager how it goes.
 
 pub mod clock;
 pub mod expected;
 pub mod post;
 pub mod run;
 pub mod server;
+mod service;
 mod signals;
 pub mod source;
 pub mod store;

@@ -36,6 +36,8 @@ use crate::daemon::run::reader::Reader;
 use crate::daemon::run::restored::Restored;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
+use crate::daemon::service;
+use crate::daemon::service::Service;
 use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::store::Store;
@@ -85,9 +87,11 @@ pub async fn run(options: Options) -> Result<(), String> {
     let config = crate::config::load(&options.config_file).map_err(|error| error.to_string())?;
     let mut signals =
         Signals::new().map_err(|error| format!("cannot listen to signals: {error}"))?;
-    let mut listeners = Vec::new();
-    for address in &options.listen_addresses {
-        listeners.push(server::listen(address).await?);
+    let mut listeners = service::listeners()?;
+    if listeners.is_empty() {
+        for address in &options.listen_addresses {
+            listeners.push(server::listen(address).await?);
+        }
     }
     let external_url = match &options.external_url {
         Some(url) => url.clone(),
@@ -105,6 +109,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let known = first.ok().flatten().unwrap_or_default();
     let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
     let _servers = daemon.serve(listeners, &reload)?;
+    daemon.service.started();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut posts = Posts::default();
@@ -128,6 +133,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         }
     }
     info!("stopping");
+    daemon.service.stopping();
     daemon.reader.stop();
     let last_words = async {
         while let Some((number, outcome)) = posts.next().await {
@@ -187,6 +193,7 @@ struct Daemon {
     poster: Arc<Poster>,
     state: Arc<ArcSwap<State>>,
     reload: ReloadStatus,
+    service: Service,
     /// Whether every source has been read up to its end once.
     is_ready: bool,
     recovered_at: Option<Timestamp>,
@@ -245,6 +252,7 @@ impl Daemon {
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
+            service: Service::new(TICK),
         })
     }
 
@@ -318,6 +326,7 @@ impl Daemon {
                 ..shown
             }));
         }
+        self.service.progressed(&self.state.load());
         Ok(self.engine.due(now))
     }
 
@@ -369,7 +378,9 @@ impl Daemon {
 
     /// Reads the configuration again. A bad one changes nothing.
     fn reload(&mut self) -> Result<(), String> {
+        self.service.reloading();
         let outcome = self.try_reload();
+        self.service.reloaded();
         self.commits.hurry();
         let now = clock::now();
         match &outcome {
