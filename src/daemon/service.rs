@@ -185,7 +185,7 @@ mod platform {
     use sd_notify::NotifyState;
     use tracing::debug;
 
-    use super::Word;
+    use crate::daemon::service::Word;
 
     /// Tells the service manager, if there is one. That it cannot be told is no reason to do anything else differently.
     pub(super) fn tell(words: &[Word]) {
@@ -234,7 +234,7 @@ mod platform {
     use std::net::TcpListener;
     use std::time::Duration;
 
-    use super::Word;
+    use crate::daemon::service::Word;
 
     pub(super) fn tell(_: &[Word]) {}
 

@@ -283,8 +283,9 @@ impl Followed {
         };
         let fits = |before: &Vec<u8>| Some(Hash::of(before)) == self.anchor;
         let fits = before.as_ref().is_some_and(fits);
-        // NUL bytes alone prove nothing: one hole is like another.
-        if fits && before.as_ref().is_some_and(|before| !before.contains(&0)) {
+        // NUL bytes alone prove nothing: one hole is like another. And a doubt needs more to be dispelled.
+        let is_trusted = self.verified && self.doubt.is_none();
+        if fits && is_trusted && before.as_ref().is_some_and(|before| !before.contains(&0)) {
             return Ok(same);
         }
         let covered = usize::from(fingerprint.covered);
