@@ -236,6 +236,7 @@ impl Daemon {
             ready: false,
             expectation: expectation.known().status.clone(),
             reload,
+            configuration: expectation.summary(),
             started_at: now,
             recovered_at,
         };
@@ -368,6 +369,7 @@ impl Daemon {
             ready: self.is_ready,
             expectation: self.expectation.known().status.clone(),
             reload: self.reload,
+            configuration: self.expectation.summary(),
             started_at: before.started_at,
             recovered_at: self.recovered_at,
         }));
