@@ -1,5 +1,6 @@
 //! The status page and its JSON, from a state that real log text has led to.
 
+mod contrast;
 mod made_up;
 mod skeleton;
 

@@ -19,6 +19,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use crate::daemon::clock;
+use crate::pipeline::shown::shown;
 use crate::pipeline::snapshot::State;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::render::page;
@@ -60,7 +61,11 @@ struct Query {
 impl Query {
     fn selection(&self) -> Selection {
         Selection {
-            server: self.server.clone().filter(|server| !server.is_empty()),
+            server: self
+                .server
+                .as_deref()
+                .filter(|it| !it.is_empty())
+                .map(shown),
             page: self.page.unwrap_or(1),
         }
     }

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use maud::Markup;
 use maud::html;
 
+use crate::pipeline::ledger::history;
 use crate::render::page::measures::counted;
 use crate::render::page::measures::date;
 use crate::render::page::measures::many;
@@ -203,7 +204,10 @@ impl<'a> Timeline<'a> {
         html! {
             text.server x="0" y="13" { (lane.server) }
             @if let Some(spell) = lane.history.spells.iter().max_by_key(|spell| spell.last_seen) {
-                text.newest x="100%" y="13" text-anchor="end" { "now " (self.label(spell)) }
+                text.newest x="100%" y="13" text-anchor="end" {
+                    @if self.at.duration_since(spell.last_seen) > history::PAUSE { "last " } @else { "now " }
+                    (self.label(spell))
+                }
             }
             @for planned in &lane.history.planned { (self.window(planned, hatch)) }
             @for spell in &lane.history.spells { (self.bar(spell)) }
