@@ -6,6 +6,7 @@ use maud::html;
 use crate::render::page::badge;
 use crate::render::page::measures::ago;
 use crate::render::page::measures::moment_ago;
+use crate::render::page::measures::sentence;
 use crate::render::status::Alert;
 use crate::render::status::Reason;
 use crate::render::status::Status;
@@ -99,10 +100,4 @@ pub(super) fn difference(reason: &Reason) -> Markup {
             }
         }
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(char::to_uppercase);
-    first.into_iter().flatten().chain(characters).collect()
 }

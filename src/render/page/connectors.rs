@@ -236,9 +236,9 @@ fn expected(expected: &[Expected]) -> Markup {
                     tbody {
                         @for entry in expected {
                             tr {
-                                td data-label="Send connector" { (entry.connector) }
-                                td data-label="Inbound connector" { (entry.inbound_connector) }
-                                td data-label="TlsSenderCertificateName" {
+                                td data-label="Connector" { (entry.connector) }
+                                td data-label="Inbound" { (entry.inbound_connector) }
+                                td data-label="Certificate" {
                                     @if entry.tls_sender_certificate_name.is_empty() { "(by address)" } @else { code { (entry.tls_sender_certificate_name) } }
                                 }
                             }

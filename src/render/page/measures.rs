@@ -21,6 +21,13 @@ pub(super) fn many(count: u64, one: &str, several: &str) -> String {
     }
 }
 
+/// With a capital letter.
+pub(super) fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(characters).collect()
+}
+
 /// To the minute, UTC.
 pub(super) fn moment(time: Timestamp) -> Markup {
     html! { time datetime=(format!("{time:.0}")) { (time.strftime("%Y-%m-%d %H:%M").to_string()) " UTC" } }

@@ -16,6 +16,7 @@ use crate::render::page::measures::counted;
 use crate::render::page::measures::date;
 use crate::render::page::measures::many;
 use crate::render::page::measures::moment;
+use crate::render::page::measures::sentence;
 use crate::render::status;
 use crate::render::status::Connector;
 use crate::render::status::Planned;
@@ -349,6 +350,17 @@ impl<'a> Timeline<'a> {
         format!("{} The table below has all of it.", lanes.join(" "))
     }
 
+    /// Each once: they are those of the connector, whatever the server.
+    fn planned(&self) -> Vec<&Planned> {
+        let mut planned: Vec<&Planned> = Vec::new();
+        for window in self.lanes.iter().flat_map(|lane| &lane.history.planned) {
+            if !planned.contains(&window) {
+                planned.push(window);
+            }
+        }
+        planned
+    }
+
     fn table(&self) -> Markup {
         html! {
             details {
@@ -376,8 +388,8 @@ impl<'a> Timeline<'a> {
                         }
                     }
                 } }
+                @for planned in self.planned() { p { (sentence(&told(planned))) } }
                 @for lane in self.lanes {
-                    @for planned in &lane.history.planned { p { (lane.server) ": " (told(planned)) } }
                     @if !lane.history.rejections.is_empty() {
                         p { (lane.server) ": relay denied on "
                             @for (index, day) in lane.history.rejections.iter().enumerate() {
