@@ -4,8 +4,11 @@
 //! and fill the disk further. So of each cause the first line is written at once, those that follow within [`WINDOW`] are
 //! counted, and at its end one line says how many there were. A cause that has been quiet for a window is news again.
 //!
-//! This concerns warnings and errors. What merely informs says that something has happened or is over, and lines about
-//! alerts are limited by what raises them: neither is ever left out.
+//! A line that informs mostly says that something is well again. So it makes the troubles of its module news, too: the
+//! last line of a share that comes and goes is about what it is now. After [`FLAPS`] times that is only counted as well.
+//!
+//! Lines about alerts are limited by what raises them, and whoever asks for something gets an answer each time: neither
+//! is ever left out.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,11 +21,13 @@ use std::time::Instant;
 
 use tracing::Event;
 use tracing::Level;
+use tracing::Metadata;
 use tracing::Subscriber;
 use tracing::callsite::Identifier;
 use tracing::error;
 use tracing::field::Field;
 use tracing::field::Visit;
+use tracing::info;
 use tracing::warn;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -34,6 +39,9 @@ pub const WINDOW: Duration = Duration::from_secs(600);
 /// How many causes one place in the program may tell within a window; the rest is counted together. A directory of
 /// unreadable files is one trouble, not ten thousand.
 pub const MAX_CAUSES: usize = 50;
+/// How often within a window a trouble is told anew after something was well again, and how often one line may inform
+/// besides its first time.
+pub const FLAPS: u32 = 5;
 /// How many places in the program are known at once; there are about thirty.
 const MAX_PLACES: usize = 256;
 /// So many characters of a cause tell it apart.
@@ -56,8 +64,8 @@ const CAUSE_FIELDS: [&str; 12] = [
     "status",
     "why",
 ];
-/// Fields whose lines are never left out: alerts, and the counts of lines that were.
-const EXEMPT_FIELDS: [&str; 2] = ["alertname", "repeated"];
+/// Fields whose lines are never left out: alerts, answers to somebody's request, and the counts of lines that were.
+const EXEMPT_FIELDS: [&str; 3] = ["alertname", "repeated", "request"];
 
 /// The layer that leaves lines out, and whoever tells how many there were.
 pub fn limiter() -> (Limiter, Repeats) {
@@ -74,17 +82,16 @@ pub struct Repeats(Arc<Mutex<Known>>);
 impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN {
+        if *metadata.level() > Level::INFO {
             return true;
         }
         let mut cause = Cause::default();
         event.record(&mut cause);
-        if cause.is_exempt {
-            return true;
-        }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = *metadata.level();
-        known.admit(metadata.callsite(), level, cause.words(), clock::instant())
+        if *metadata.level() == Level::INFO {
+            known.make_news(metadata.target());
+        }
+        cause.is_exempt || known.admit(metadata, cause.words(), clock::instant())
     }
 }
 
@@ -113,10 +120,10 @@ impl Repeats {
         } in over
         {
             let minutes = WINDOW.as_secs() / 60;
-            if level == Level::ERROR {
-                error!(repeated = count, minutes, "repeated: {words}");
-            } else {
-                warn!(repeated = count, minutes, "repeated: {words}");
+            match level {
+                Level::ERROR => error!(repeated = count, minutes, "repeated: {words}"),
+                Level::WARN => warn!(repeated = count, minutes, "repeated: {words}"),
+                _ => info!(repeated = count, minutes, "repeated: {words}"),
             }
         }
     }
@@ -158,6 +165,8 @@ struct Known {
 /// A place in the program.
 struct Place {
     level: Level,
+    /// Its module.
+    target: &'static str,
     causes: HashMap<String, Said>,
     /// Causes beyond the limit.
     others: Option<Said>,
@@ -166,6 +175,10 @@ struct Place {
 #[derive(Clone, Copy)]
 struct Said {
     since: Instant,
+    /// How often it was written since, or since it became news.
+    written: u32,
+    /// How often it became news, as long as it goes on.
+    flaps: u32,
     /// How often it was left out since.
     repeated: u64,
 }
@@ -180,29 +193,53 @@ struct Repeated {
 
 impl Known {
     /// Whether a line of this cause is to be written.
-    fn admit(&mut self, place: Identifier, level: Level, words: String, now: Instant) -> bool {
-        if self.places.len() >= MAX_PLACES && !self.places.contains_key(&place) {
+    fn admit(&mut self, metadata: &'static Metadata<'static>, words: String, now: Instant) -> bool {
+        let key = metadata.callsite();
+        if self.places.len() >= MAX_PLACES && !self.places.contains_key(&key) {
             return true;
         }
-        let place = self.places.entry(place).or_insert_with(|| Place {
+        let level = *metadata.level();
+        let place = self.places.entry(key).or_insert_with(|| Place {
             level,
+            target: metadata.target(),
             causes: HashMap::new(),
             others: None,
         });
+        let allowed = if level == Level::INFO { 1 + FLAPS } else { 1 };
         if let Some(said) = place.causes.get_mut(&words) {
-            said.repeated += 1;
-            return false;
+            let is_allowed = said.written < allowed;
+            said.written += u32::from(is_allowed);
+            said.repeated += u64::from(!is_allowed);
+            return is_allowed;
         }
         let first = Said {
             since: now,
+            written: 1,
+            flaps: 0,
             repeated: 0,
         };
         if place.causes.len() < MAX_CAUSES {
             place.causes.insert(words, first);
             return true;
         }
+        // Many beginnings are not one trouble.
+        if level == Level::INFO {
+            return true;
+        }
         place.others.get_or_insert(first).repeated += 1;
         false
+    }
+
+    /// Something in a module is well again, perhaps: its troubles are news.
+    fn make_news(&mut self, target: &str) {
+        let places = self.places.values_mut();
+        let of_module = places.filter(|it| it.target == target && it.level != Level::INFO);
+        for said in of_module.flat_map(|place| place.causes.values_mut()) {
+            if said.written > 0 && said.flaps < FLAPS {
+                said.written = 0;
+                said.flaps += 1;
+            }
+        }
     }
 
     /// What was left out in windows that are over. One in which something was goes on with the next; others end.
@@ -329,7 +366,7 @@ mod tests {
         logged(|lines, repeats| {
             for number in 0..10_000 {
                 let file = format!("{number}.LOG");
-                tracing::error!(file, "cannot be read");
+                error!(file, "cannot be read");
             }
             assert_eq!(lines.take().len(), MAX_CAUSES);
             fail("oncall", 0);
@@ -344,13 +381,53 @@ mod tests {
     }
 
     #[test]
-    fn alerts_and_what_informs_are_never_left_out() {
+    fn alerts_and_answers_are_never_left_out() {
         logged(|lines, _| {
             for _ in 0..200 {
                 warn!(alertname = "ConnectorSilent", "alert is firing");
-                tracing::info!("the state can be written again");
+                error!(request = "reload", "the configuration was not changed");
             }
             assert_eq!(lines.take().len(), 400);
+        });
+    }
+
+    #[test]
+    fn many_beginnings_are_all_told() {
+        logged(|lines, _| {
+            for number in 0..500 {
+                info!(directory = number.to_string(), "following the logs");
+            }
+            assert_eq!(lines.take().len(), 500);
+        });
+    }
+
+    #[test]
+    fn the_last_line_of_what_comes_and_goes_says_how_it_is() {
+        logged(|lines, repeats| {
+            let flap = || {
+                (0..2).for_each(|_| warn!("the share is gone"));
+                info!("the share is back");
+            };
+            flap();
+            let both = ["WARN the share is gone", "INFO the share is back"];
+            assert_eq!(lines.take(), both);
+            for _ in 0..FLAPS {
+                flap();
+                assert_eq!(lines.take(), both);
+            }
+            (0..20).for_each(|_| flap());
+            assert!(lines.take().is_empty(), "that is enough");
+            repeats.tell(Some(clock::instant() + WINDOW));
+            let told = lines.take();
+            assert_eq!(told.len(), 2, "{told:?}");
+            assert!(told[0].starts_with("INFO repeated: the share is back repeated=20"));
+            assert!(told[1].starts_with("WARN repeated: the share is gone repeated=46"));
+            flap();
+            flap();
+            assert!(
+                lines.take().is_empty(),
+                "it goes on: counted with the next window"
+            );
         });
     }
 
@@ -361,7 +438,7 @@ mod tests {
                 warn!(receiver = "oncall", status, bytes, "not ready");
             }
             for why in ["disk full", "disk full", "I/O error"] {
-                tracing::error!(seconds = 1, "the state cannot be written: {why}");
+                error!(seconds = 1, "the state cannot be written: {why}");
             }
             assert_eq!(lines.take().len(), 4);
         });

@@ -388,11 +388,11 @@ impl Daemon {
                     successful: true,
                     succeeded_at: now,
                 };
-                info!(file = %self.options.config_file.display(), "the configuration was read again");
+                info!(request = "reload", file = %self.options.config_file.display(), "the configuration was read again");
             }
             Err(message) => {
                 self.reload.successful = false;
-                error!(file = %self.options.config_file.display(), "the configuration was not changed: {message}");
+                error!(request = "reload", file = %self.options.config_file.display(), "the configuration was not changed: {message}");
             }
         }
         outcome
