@@ -3,9 +3,11 @@
 pub mod json;
 pub mod metrics;
 pub mod nagios;
+pub mod page;
 pub mod preflight;
 pub mod report;
 pub mod runbook;
+pub mod status;
 pub mod text;
 pub mod textfile;
 pub mod webhook;
