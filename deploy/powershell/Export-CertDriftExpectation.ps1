@@ -14,8 +14,9 @@ It only reads (Get-* cmdlets), and it writes only what certdrift uses. Of a cert
 keys are never touched.
 
 Every file is first written beside its place and then put there in one go, as UTF-8 without byte order mark, so that
-certdrift never sees half a file. A query that fails or finds nothing leaves the old file as it is. certdrift sees the
-file grow old and says so (alert ExpectationStale).
+certdrift never sees half a file. A query that fails or finds nothing leaves the old file as it is; so does one server
+of several that cannot be asked for its certificates. certdrift sees the file grow old and says so (alert
+ExpectationStale).
 
 Without -Cloud and -OnPremises the script writes what it can with the cmdlets that are at hand, and says what it left
 out. The two halves can run on different machines and at different times.
@@ -433,18 +434,26 @@ function Get-TransportServerName {
     $found | ForEach-Object { [string] (Get-PropertyValue $_ 'Name') } | Where-Object { $_ }
 }
 
+# The certificates of all servers, or an error: a file that lacks a server would tell certdrift that its certificates
+# are gone, and end the alerts about them.
 function Get-CertificateEntry {
+    $failed = @()
     foreach ($name in @(Get-TransportServerName)) {
         try {
             $certificates = @(Get-ExchangeCertificate -Server $name -ErrorAction Stop)
         } catch {
-            Add-Problem "The certificates of $name are missing from certificates.json: $($_.Exception.Message) (An Edge Transport server can only be asked locally; leave it out with -Server.)"
+            Add-Problem "The certificates of $name cannot be read: $($_.Exception.Message) (An Edge Transport server can only be asked locally; leave it out with -Server.)"
+            $failed += $name
             continue
         }
         if ($certificates.Count -eq 0) {
-            Add-Problem "The certificates of $name are missing from certificates.json: Get-ExchangeCertificate found none."
+            Add-Problem "The certificates of $name cannot be read: Get-ExchangeCertificate found none."
+            $failed += $name
         }
         foreach ($certificate in $certificates) { ConvertTo-CertificateEntry $certificate $name }
+    }
+    if ($failed.Count -gt 0) {
+        throw ('the certificates of {0} are missing, and a file without them would say that they are gone' -f ($failed -join ', '))
     }
 }
 
