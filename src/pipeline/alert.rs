@@ -28,6 +28,7 @@ use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::Place;
 use crate::pipeline::shown::shown;
+use crate::pipeline::verdict::one_command;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
 use crate::pipeline::verdict::reason::Severity;
@@ -170,7 +171,9 @@ impl Alerts {
         findings: &[&Confirmed],
         now: Timestamp,
     ) -> Option<Notice> {
-        let reasons: Vec<Reason> = findings.iter().map(|found| found.reason.clone()).collect();
+        let mut reasons: Vec<Reason> = findings.iter().map(|found| found.reason.clone()).collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity));
+        one_command(reasons.iter_mut().map(|reason| &mut reason.action));
         let severity = reasons.iter().map(|reason| reason.severity).max()?;
         let since = findings.iter().map(|found| found.since).min()?;
         let Some(firing) = self.firing.get_mut(&(place.clone(), name)) else {
@@ -321,6 +324,25 @@ mod tests {
                 assert!(ids.insert(notice.id), "a message of its own at {second}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_pastes_all_that_a_message_says_runs_the_gravest_remedy_only() {
+        let with_action = |code, severity, action: &str| {
+            let mut found = confirmed(code, severity, 0);
+            action.clone_into(&mut found.reason.action);
+            found
+        };
+        let found = [
+            with_action(ReasonCode::BareDomain, Severity::Warning, "Set-A"),
+            with_action(ReasonCode::NameMismatch, Severity::Critical, "Set-B"),
+            with_action(ReasonCode::ThumbprintNotPinned, Severity::Critical, "Set-C"),
+        ];
+        let mut alerts = Alerts::default();
+        let notices = alerts.update(&place("Outbound"), &found, at(10));
+        let actions = notices[0].reasons.iter().map(|it| it.action.as_str());
+        let expected = ["Set-B", "# or: Set-C", "# or: Set-A"];
+        assert_eq!(Vec::from_iter(actions), expected);
     }
 
     #[test]

@@ -41,6 +41,7 @@ use crate::pipeline::verdict::names::Presented;
 use crate::pipeline::verdict::reason::{Reason, ReasonCode, Severity};
 use crate::pipeline::verdict::recognition::Offered;
 
+pub use crate::pipeline::verdict::action::one_command;
 pub use crate::pipeline::verdict::action::powershell_quote;
 pub use crate::pipeline::verdict::names::LOGGED_DATE_MARGIN;
 

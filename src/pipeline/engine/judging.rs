@@ -50,6 +50,7 @@ use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Verdict;
+use crate::pipeline::verdict::one_command;
 
 /// A finding older than this changes the state but is not told on its own; the state that it leads to is.
 pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
@@ -503,6 +504,7 @@ impl Watched {
         let others = self.troubles.confirmed(connector).into_iter();
         reasons.extend(others.chain(self.silence.clone()).map(|it| it.reason));
         reasons.sort_by_key(|reason| (std::cmp::Reverse(reason.severity), reason.code));
+        one_command(reasons.iter_mut().map(|reason| &mut reason.action));
         reasons
     }
 }

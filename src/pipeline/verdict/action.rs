@@ -81,6 +81,25 @@ pub(super) fn of(finding: &Finding<'_>, scene: &Scene<'_>) -> String {
     lines.join("\n")
 }
 
+/// Of several actions that are read together, the first command stays one and the others become comments, so that
+/// pasting the whole runs one thing only: two remedies for one trouble may undo each other.
+pub fn one_command<'a>(actions: impl IntoIterator<Item = &'a mut String>) {
+    let mut has_command = false;
+    for action in actions {
+        let mut lines = Vec::new();
+        for line in action.lines() {
+            let is_command = !line.trim().is_empty() && !line.starts_with('#');
+            if is_command && has_command {
+                lines.push(format!("# or: {line}"));
+            } else {
+                lines.push(line.to_owned());
+            }
+            has_command |= is_command;
+        }
+        *action = lines.join("\n");
+    }
+}
+
 /// Make the inbound connector expect what is presented, or present what it expects.
 fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
     if scene.presented.and_then(is_self_signed) == Some(true) {
@@ -342,6 +361,21 @@ fn is_dns_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_command_of_several_actions_runs() {
+        let mut actions = ["# See:\n", "Set-A\n# Or: Set-B", "", "Set-C\nSet-D"].map(str::to_owned);
+        one_command(&mut actions);
+        let expected = [
+            "# See:",
+            "Set-A\n# Or: Set-B",
+            "",
+            "# or: Set-C\n# or: Set-D",
+        ];
+        assert_eq!(actions, expected);
+        one_command(&mut actions);
+        assert_eq!(actions, expected, "a second time changes nothing");
+    }
 
     #[test]
     fn a_quoted_value_stays_one_string() {
