@@ -25,6 +25,7 @@ use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Evidence;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::judge;
+use crate::pipeline::verdict::one_command;
 use crate::pipeline::verdict::reason::Reason;
 use crate::pipeline::verdict::reason::Severity;
 
@@ -148,7 +149,7 @@ fn prospect(
             // Which server is meant is not known; it only chooses among certificates of other servers.
             server: "",
             connector,
-            expectation: &by_certificate(expectation),
+            expectation: &by_certificate(expectation, now),
             inventory: &Inventory::new(vec![certificate.clone()]),
             settings,
             now,
@@ -166,6 +167,7 @@ fn prospect(
     findings.push(lookup);
     // What the verdict says comes first; its order among equals stays.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    one_command(findings.iter_mut().map(|finding| &mut finding.action));
     Prospect {
         connector: shown(connector),
         verdict: judgement.verdict,
@@ -174,8 +176,15 @@ fn prospect(
 }
 
 /// The expectation as far as it is about a certificate.
-fn by_certificate(expectation: &Expectation) -> Expectation {
+fn by_certificate(expectation: &Expectation, now: Timestamp) -> Expectation {
     let mut about = expectation.clone();
+    if !about.thumbprints.is_empty() {
+        // A certificate that is planned for next week is looked at this week.
+        let planned = expectation.planned.iter();
+        let planned = planned.filter(|renewal| now <= renewal.until);
+        let planned = planned.map(|renewal| renewal.thumbprint);
+        about.thumbprints.extend(planned);
+    }
     // Looked at by `lookup`.
     about.tls_certificate_name = None;
     let goes_by_name = about.inbound_connectors.iter().any(|connector| {
@@ -293,6 +302,7 @@ fn weaknesses(certificate: &InventoryCertificate) -> Vec<Finding> {
             ..Finding::new("weak_signature", Severity::Warning, "SHA-256 or better", signature)
         });
     }
+    one_command(findings.iter_mut().map(|finding| &mut finding.action));
     findings
 }
 

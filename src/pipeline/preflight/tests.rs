@@ -6,6 +6,7 @@ use crate::pipeline::certificate::ValiditySource;
 use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::expectation::Ipv4Range;
+use crate::pipeline::expectation::PlannedRenewal;
 use crate::pipeline::expectation::combined::Origins;
 use crate::pipeline::inventory::ExtendedKeyUsage;
 
@@ -324,5 +325,58 @@ fn a_hostile_certificate_gets_no_command_in() {
     assert!(
         request.contains("-SubjectName 'CN=mail.contoso.com''; Stop"),
         "{request}"
+    );
+}
+
+#[test]
+fn a_certificate_that_is_planned_counts_as_pinned_until_its_window_is_over() {
+    let certificate = certificate(SUBJECT, ISSUER, 0xAB);
+    let hours = |hours| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hours);
+    // It is one o'clock.
+    for (thumbprint, from, until, verdict) in [
+        (0xAB, 100, 200, Verdict::Match),
+        (0xAB, 0, 1, Verdict::Match),
+        (0xAB, -9, 0, Verdict::Mismatch),
+        (0xCD, 100, 200, Verdict::Mismatch),
+    ] {
+        let expectation = Expectation {
+            thumbprints: vec![Thumbprint([0xEE; 20])],
+            planned: vec![PlannedRenewal {
+                thumbprint: Thumbprint([thumbprint; 20]),
+                from: hours(from),
+                until: hours(until),
+                reason: None,
+            }],
+            ..expectation("Outbound", "mail.contoso.com", "")
+        };
+        let preflight = judged(&certificate, expectation);
+        let found = preflight.prospects[0].verdict;
+        assert_eq!(found, verdict, "{thumbprint} {from} {until}");
+    }
+}
+
+#[test]
+fn of_all_that_is_said_of_a_connector_one_command_runs() {
+    let mut weak = certificate(SUBJECT, ISSUER, 1);
+    weak.key_algorithm = "RSA 1024".to_owned();
+    weak.signature_algorithm = "SHA-1 with RSA".to_owned();
+    weak.extended_key_usage = Some(ExtendedKeyUsage {
+        server_auth: false,
+        client_auth: false,
+    });
+    let preflight = judged(
+        &weak,
+        expectation("Outbound", "mail.contoso.com", "<S>CN=y"),
+    );
+    let commands = |findings: &[Finding]| {
+        let lines = findings.iter().flat_map(|it| it.action.lines());
+        lines.filter(|line| !line.starts_with('#')).count()
+    };
+    assert_eq!(commands(&preflight.findings), 1);
+    let prospect = &preflight.prospects[0].findings;
+    assert_eq!(commands(prospect), 1);
+    assert!(
+        prospect.iter().any(|it| it.action.contains("# or: ")),
+        "{prospect:?}"
     );
 }
