@@ -143,7 +143,8 @@ fn performance(report: &Report) -> String {
     });
     let ends = entries.iter().filter_map(|entry| {
         let current = entry.current(Some(Handshake::StartTls))?;
-        current.certificate.not_after
+        let inventory = &report.snapshot.inventory;
+        inventory.completed(&current.certificate).not_after
     });
     // `U` is the guidelines' word for a value that cannot be told; it has no unit.
     let valid_for = ends.min().map_or_else(
@@ -195,9 +196,12 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::pipeline::certificate::Certificate;
     use crate::pipeline::engine::Engine;
     use crate::pipeline::file::LogFile;
     use crate::pipeline::file::Tally;
+    use crate::pipeline::inventory::Inventory;
+    use crate::pipeline::inventory::InventoryCertificate;
     use crate::pipeline::snapshot::Snapshot;
     use crate::pipeline::verdict;
     use crate::pipeline::verdict::reason::ReasonCode;
@@ -308,6 +312,38 @@ mod tests {
                 .and_then(|it| it.split_once(" Others: "));
             assert_eq!(told.map(|(_, others)| others), others, "{line}");
         }
+    }
+
+    #[test]
+    fn a_certificate_of_the_inventory_is_valid_for_as_long_as_it_says_itself() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut engine = Engine::default();
+        let stream = engine.open_stream("EX01");
+        let log = include_bytes!("../../tests/cases/verdict-exact/SEND2026010100-1.LOG");
+        engine.feed(stream, &mut LogFile::default(), log, at);
+        let mut report = report(&[]);
+        report.judged = false;
+        report.snapshot = engine.snapshot(at);
+        // 2026-06-20T23:59:59Z, as logged.
+        assert!(check(&report).contains(" valid_for=1781999999s "));
+        let current = report.snapshot.connectors().find_map(|(_, entry)| {
+            let current = entry.current(Some(Handshake::StartTls))?;
+            Some(Arc::clone(&current.certificate))
+        });
+        let known = current.map(|logged| InventoryCertificate {
+            certificate: Arc::new(Certificate {
+                not_after: Some(at + jiff::SignedDuration::from_secs(100)),
+                ..Certificate::clone(&logged)
+            }),
+            sha256: [0; 32],
+            extended_key_usage: None,
+            key_algorithm: String::new(),
+            signature_algorithm: String::new(),
+            server: None,
+            origin: Arc::from("inventory"),
+        });
+        report.snapshot.inventory = Arc::new(Inventory::new(known.into_iter().collect()));
+        assert!(check(&report).contains(" valid_for=100s "));
     }
 
     #[test]
