@@ -15,9 +15,9 @@ use crate::pipeline::expectation::combined::Configured;
 use crate::pipeline::expectation::{ConnectorPattern, ConnectorType, Ipv4Range, PlannedRenewal};
 use crate::pipeline::export::inbound::InboundProperties;
 
-/// The reason codes that may be accepted: those of findings that Microsoft does not document either way, so that only
-/// the operator can know that mail flows all the same.
-const ACCEPTABLE: [&str; 8] = [
+/// The reason codes that may be accepted: those of findings that Microsoft does not document either way, or that
+/// somebody may want to be as they are, so that only the operator can know that mail flows all the same.
+const ACCEPTABLE: [&str; 11] = [
     "bare_domain",
     "multi_label",
     "wildcard_certificate",
@@ -25,6 +25,9 @@ const ACCEPTABLE: [&str; 8] = [
     "certificate_domain_not_accepted",
     "fell_back_to_ip",
     "eku_no_server_auth",
+    "not_cross_premises",
+    "presented_not_configured",
+    "inbound_connector_not_exported",
     "servers_disagree",
 ];
 
@@ -235,6 +238,7 @@ fn inbound_connector(
         enabled: connector.enabled,
         connector_type: kind,
         tls_sender_certificate_name: certificate,
+        certificate_name_unknown: false,
         sender_ip_addresses: addresses.is_some().then_some(ranges),
         cloud_services_mail_enabled: connector.cloud_services_mail_enabled,
     })

@@ -151,7 +151,8 @@ const EXPECTED: [(&str, &str); 54] = [
     (
         "connectors[].accept[]",
         "one of bare_domain, multi_label, wildcard_certificate, wildcard_certificate_bare, \
-         certificate_domain_not_accepted, fell_back_to_ip, eku_no_server_auth, servers_disagree",
+         certificate_domain_not_accepted, fell_back_to_ip, eku_no_server_auth, not_cross_premises, \
+         presented_not_configured, inbound_connector_not_exported, servers_disagree",
     ),
     (
         "connectors[].planned",

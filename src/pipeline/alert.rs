@@ -342,7 +342,7 @@ mod tests {
         let notices = alerts.update(&place("Outbound"), &found, at(10));
         let actions = notices[0].reasons.iter().map(|it| it.action.as_str());
         let expected = ["Set-B", "# or: Set-C", "# or: Set-A"];
-        assert_eq!(Vec::from_iter(actions), expected);
+        assert_eq!(actions.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -205,12 +205,23 @@ pub struct InboundConnector {
     /// `TlsSenderCertificateName`: a host, `*.domain` or `<I>issuer<S>subject`; `None`: recognised by address only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_sender_certificate_name: Option<String>,
+    /// Whether `TlsSenderCertificateName` is neither configured nor exported: it may have one.
+    #[serde(skip_serializing_if = "is_false")]
+    pub certificate_name_unknown: bool,
     /// `SenderIPAddresses`: IPv4, single addresses or /24 to /32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sender_ip_addresses: Vec<Ipv4Range>,
     /// `CloudServicesMailEnabled`; `None`: unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_services_mail_enabled: Option<bool>,
+    /// Whether the configuration names it, and the export in force does not hold it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub missing_from_export: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A renewal under way: inside the window the old and the new certificate are both fine.

@@ -141,11 +141,17 @@ pub fn judge(evidence: &Evidence<'_>, bench: &Bench<'_>) -> Judgement {
     };
     let expectation = bench.expectation;
     let mut findings = recognition::recognise(expectation, offered, evidence.egress);
+    let is_by_address = recognition::is_by_address(expectation, &findings, evidence.egress);
     findings.extend(match offered {
         Offered::Certificate(presented) => of_certificate(presented, evidence.before, bench),
         Offered::Nothing => conditions::of_no_certificate(expectation, &findings),
         Offered::Unknown => Vec::new(),
     });
+    if is_by_address {
+        for finding in &mut findings {
+            finding.is_harmless |= conditions::is_about_the_certificate_itself(finding.code);
+        }
+    }
     findings.extend(evidence.rejected.map(|reply| {
         let code = ReasonCode::RejectedByExchangeOnline;
         Finding::new(code, "relay accepted", reply)
@@ -233,6 +239,8 @@ fn in_words(finding: &Finding<'_>, scene: &Scene<'_>) -> Reason {
             code.as_str()
         );
         (Severity::Information, accepted)
+    } else if finding.is_harmless {
+        (Severity::Information, message::of(finding))
     } else {
         let severity = code.row().severity.max(finding.severity);
         (severity, message::of(finding))

@@ -153,11 +153,15 @@ fn the_operator_reads_what_is_written_down() {
     cases.sort_by(|a, b| a.0.cmp(&b.0));
     for (_, case) in &cases {
         for reason in case.judge().reasons {
-            let text = text(&reason);
-            texts.entry(reason.code).or_insert(text);
+            // As it reads where it is worst.
+            let text = (reason.severity, text(&reason));
+            let known = texts.entry(reason.code).or_insert_with(|| text.clone());
+            if known.0 < text.0 {
+                *known = text;
+            }
         }
     }
-    let texts: String = texts.into_values().collect();
+    let texts: String = texts.into_values().map(|(_, text)| text).collect();
     if std::env::var_os("CERTDRIFT_WRITE_CASES").is_some() {
         fs::write(&path, &texts).unwrap();
     }

@@ -27,6 +27,8 @@ fn expectations(name: &str) -> Expectations {
             tls_sender_certificate_name: Some(name.to_owned()),
             sender_ip_addresses: Vec::new(),
             cloud_services_mail_enabled: None,
+            certificate_name_unknown: false,
+            missing_from_export: false,
         }],
         accepted_domains: Some(vec!["contoso.com".to_owned(), "other.example".to_owned()]),
         tls_certificate_name: None,

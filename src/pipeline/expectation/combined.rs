@@ -182,6 +182,7 @@ fn inbound_connectors(
     entry: &Configured,
     exports: &Exports,
 ) -> (Vec<InboundConnector>, Vec<InboundOrigins>) {
+    let is_exported = exports.inbound_connectors.is_some();
     let exported = exports.inbound_connectors.as_deref().unwrap_or_default();
     let Some(configured) = &entry.inbound_connectors else {
         return exported
@@ -196,7 +197,9 @@ fn inbound_connectors(
             let exported = exported
                 .iter()
                 .find(|exported| exported.name.to_lowercase() == name);
-            inbound_connector(Some(configured), exported)
+            let (mut inbound, origins) = inbound_connector(Some(configured), exported);
+            inbound.missing_from_export = is_exported && exported.is_none();
+            (inbound, origins)
         })
         .unzip()
 }
@@ -227,13 +230,16 @@ fn inbound_connector(
         configured.and_then(|it| it.cloud_services_mail_enabled.as_ref()),
         exported.and_then(|it| it.cloud_services_mail_enabled.as_ref()),
     );
+    let is_left_out = exported.is_some_and(|it| it.certificate_name_unknown);
     let inbound = InboundConnector {
         name: name.unwrap_or_default(),
         enabled: enabled.unwrap_or(true),
         connector_type: connector_type.unwrap_or(ConnectorType::OnPremises),
+        certificate_name_unknown: certificate.is_none() && is_left_out,
         tls_sender_certificate_name: certificate,
         sender_ip_addresses: addresses.unwrap_or_default(),
         cloud_services_mail_enabled: cloud_services,
+        missing_from_export: false,
     };
     let origins = InboundOrigins {
         connector: connector.unwrap_or(Origin::Export),

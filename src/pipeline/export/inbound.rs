@@ -27,6 +27,8 @@ pub struct InboundProperties {
     pub connector_type: Option<ConnectorType>,
     /// `TlsSenderCertificateName`: a host, `*.domain` or `<I>issuer<S>subject`.
     pub tls_sender_certificate_name: Option<String>,
+    /// Whether an export leaves `TlsSenderCertificateName` out: it may have one. Null says that it has none.
+    pub certificate_name_unknown: bool,
     /// `SenderIPAddresses`: IPv4, single addresses or /24 to /32.
     pub sender_ip_addresses: Option<Vec<Ipv4Range>>,
     /// `CloudServicesMailEnabled`.
@@ -93,6 +95,7 @@ pub(super) fn read(object: &Object) -> Result<InboundProperties, Wrong> {
         enabled: object.flag("Enabled")?,
         connector_type,
         tls_sender_certificate_name: certificate_name(object)?,
+        certificate_name_unknown: !object.has("TlsSenderCertificateName"),
         sender_ip_addresses: addresses(object)?,
         cloud_services_mail_enabled: object.flag("CloudServicesMailEnabled")?,
     })

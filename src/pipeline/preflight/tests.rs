@@ -47,6 +47,8 @@ fn expectation(pattern: &str, value: &str, configured: &str) -> Expectation {
             tls_sender_certificate_name: given(value),
             sender_ip_addresses: Ipv4Range::parse("203.0.113.5").into_iter().collect(),
             cloud_services_mail_enabled: None,
+            certificate_name_unknown: false,
+            missing_from_export: false,
         }],
         accepted_domains: None,
         tls_certificate_name: given(configured),

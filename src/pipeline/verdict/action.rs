@@ -38,6 +38,8 @@ pub(super) fn of(finding: &Finding<'_>, scene: &Scene<'_>) -> String {
         ReasonCode::CertificateDomainNotAccepted => accept_domain(finding, scene),
         ReasonCode::NotCrossPremises => cross_premises(finding),
         ReasonCode::NoEnabledConnector => enable(finding),
+        ReasonCode::NotExported => look_for_connector(),
+        ReasonCode::CertificateNameUnknown => export_anew(),
         ReasonCode::ThumbprintNotPinned => present_pinned(scene),
         ReasonCode::IpChanged => add_address(finding),
         ReasonCode::Ipv6Unsupported => leave_ipv6(finding, scene),
@@ -198,6 +200,21 @@ fn enable(finding: &Finding<'_>) -> Vec<String> {
         None => LIST_INBOUND.to_owned(),
     };
     vec![command, WIZARD.to_owned()]
+}
+
+fn look_for_connector() -> Vec<String> {
+    vec![
+        LIST_INBOUND.to_owned(),
+        "# Is it there, export anew with Export-CertDriftExpectation.ps1, connected to the right tenant. If it was renamed, change its name in the configuration.".to_owned(),
+        WIZARD.to_owned(),
+    ]
+}
+
+fn export_anew() -> Vec<String> {
+    vec![
+        LIST_INBOUND.to_owned(),
+        "# Export anew with Export-CertDriftExpectation.ps1, or give tls_sender_certificate_name in the configuration.".to_owned(),
+    ]
 }
 
 fn present_pinned(scene: &Scene<'_>) -> Vec<String> {

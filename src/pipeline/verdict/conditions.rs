@@ -74,6 +74,17 @@ pub(super) fn of_no_certificate<'a>(
     finding.into_iter().collect()
 }
 
+/// Whether a finding says that the certificate is worth nothing, which matters only where Exchange Online looks at it.
+pub(super) fn is_about_the_certificate_itself(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::Expired
+            | ReasonCode::NotYetValid
+            | ReasonCode::SelfSigned
+            | ReasonCode::Expiring
+    )
+}
+
 /// Rule A1.
 fn validity<'a>(presented: &Presented<'_>, now: Timestamp) -> Option<Finding<'a>> {
     let certificate = presented.certificate;

@@ -13,6 +13,8 @@ pub(super) struct Finding<'a> {
     pub(super) code: ReasonCode,
     /// At least so urgent; the code's own severity is the other bound.
     pub(super) severity: Severity,
+    /// Whether it does no harm here, whatever the code weighs elsewhere.
+    pub(super) is_harmless: bool,
     /// Since when, if the rule can tell.
     pub(super) since: Option<Timestamp>,
     /// The inbound connector that it is about.
@@ -32,6 +34,7 @@ impl<'a> Finding<'a> {
         Self {
             code,
             severity: Severity::Information,
+            is_harmless: false,
             since: None,
             inbound: None,
             instead: None,

@@ -6,12 +6,17 @@ use crate::pipeline::verdict::reason::ReasonCode;
 
 const NOT_RECOGNISED: &str = "Exchange Online no longer recognises the organisation: relayed mail bounces with 550 5.7.64, other mail silently arrives as anonymous.";
 const NOT_PROMISED: &str = "Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.";
+const HARMLESS: &str = "The address decides here, not the certificate.";
 const NO_VERDICT: &str = "Whether Exchange Online recognises the organisation cannot be told.";
 
 /// The message of a finding: up to three sentences.
 pub(super) fn of(finding: &Finding<'_>) -> String {
     let what = what(finding);
-    match impact(finding.code) {
+    let impact = match finding.code {
+        code if finding.is_harmless && code != ReasonCode::NotExported => HARMLESS,
+        code => impact(code),
+    };
+    match impact {
         "" => what,
         impact => format!("{what} {impact}"),
     }
@@ -82,6 +87,9 @@ fn what(finding: &Finding<'_>) -> String {
         ReasonCode::NoEnabledConnector => format!(
             "No inbound connector can recognise the organisation: expected {expected}, found {observed}."
         ),
+        ReasonCode::NotExported => format!(
+            "The configuration expects {inbound}, which the export of all inbound connectors does not hold: expected {expected}, exported {observed}."
+        ),
         ReasonCode::Ambiguous => format!(
             "Several inbound connectors fit the certificate, and Exchange Online chooses one: {observed}."
         ),
@@ -128,6 +136,9 @@ fn what(finding: &Finding<'_>) -> String {
         ReasonCode::NoSessionSeen => {
             "No TLS session of the send connector has been seen yet.".to_owned()
         }
+        ReasonCode::CertificateNameUnknown => format!(
+            "The export does not say what certificate name {inbound} expects: expected {expected}, found {observed}."
+        ),
         ReasonCode::EkuNoServerAuth => format!(
             "The presented certificate is not made for servers: its extended key usage should hold {expected}, which is {observed}."
         ),
@@ -215,6 +226,9 @@ fn impact(code: ReasonCode) -> &'static str {
         ReasonCode::ParentDomainAccepted => {
             "This is usual; should relayed mail with the null sender (bounces, out-of-office replies) be refused, start here."
         }
+        ReasonCode::NotExported => {
+            "It was deleted or renamed in Exchange Online, and then relayed mail bounces with 550 5.7.64; or the export is of another tenant."
+        }
         ReasonCode::NotCrossPremises => {
             "Mail is accepted, but loses the headers that mark it as internal."
         }
@@ -234,6 +248,7 @@ fn impact(code: ReasonCode) -> &'static str {
         | ReasonCode::CertificateIncomplete
         | ReasonCode::ValueUnreadable
         | ReasonCode::NothingExpected
+        | ReasonCode::CertificateNameUnknown
         | ReasonCode::NoSessionSeen => NO_VERDICT,
         ReasonCode::Exact
         | ReasonCode::WildcardValue

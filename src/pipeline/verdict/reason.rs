@@ -219,9 +219,9 @@ reasons! {
     IpOnly:                      "N11", "ip_only",                         Match,    Information, None,     Sessions, Sessions, "no connector has a certificate name; the address decides";
     NameMismatch:                "N12", "name_mismatch",                   Mismatch, Critical,    MISMATCH, Sessions, Sessions, "no name of the certificate fits any connector";
     NoClientCertificate:         "N13", "no_client_certificate",           Mismatch, Critical,    MISSING,  Sessions, Sessions, "STARTTLS without a client certificate";
-    Expired:                     "A1",  "expired",                         Mismatch, Critical,    MISMATCH, Clock,    Sessions, "past the end of validity (14 h later for a logged date)";
-    NotYetValid:                 "A1",  "not_yet_valid",                   Mismatch, Critical,    MISMATCH, Clock,    Clock,    "before the start of validity (14 h earlier for a logged date)";
-    SelfSigned:                  "A2",  "self_signed",                     Mismatch, Critical,    MISMATCH, Sessions, Sessions, "issuer and subject are equal";
+    Expired:                     "A1",  "expired",                         Mismatch, Critical,    MISMATCH, Clock,    Sessions, "past the end of validity (14 h later for a logged date); information where the address decides";
+    NotYetValid:                 "A1",  "not_yet_valid",                   Mismatch, Critical,    MISMATCH, Clock,    Clock,    "before the start of validity (14 h earlier for a logged date); information where the address decides";
+    SelfSigned:                  "A2",  "self_signed",                     Mismatch, Critical,    MISMATCH, Sessions, Sessions, "issuer and subject are equal; information where the address decides";
     CertificateDomainNotAccepted:"A3, A4", "certificate_domain_not_accepted", Fragile,  Warning,     FRAGILE,  Sessions, Sessions, "value `h` or `*.d`, accepted domains known, and neither it nor (for `*.d`) a subdomain nor a parent is one of them";
     ParentDomainAccepted:        "A3, A4", "parent_domain_accepted",          Match,    Information, None,     Sessions, Sessions, "only a parent of the value's domain is an accepted domain";
     NotCrossPremises:            "A6",  "not_cross_premises",              Match,    Warning,     FRAGILE,  Sessions, Sessions, "`CloudServicesMailEnabled` is false on the connector that fits";
@@ -229,6 +229,7 @@ reasons! {
     NoEnabledConnector:          "A7",  "no_enabled_connector",            Mismatch, Critical,    MISMATCH, Sessions, Sessions, "no expected connector is enabled and of type OnPremises";
     EkuNoServerAuth:             "A8",  "eku_no_server_auth",              Fragile,  Warning,     FRAGILE,  Sessions, Sessions, "the certificate itself is known, and its extended key usage leaves out serverAuth";
     EkuNoClientAuth:             "A9",  "eku_no_client_auth",              Match,    Information, None,     Sessions, Sessions, "the certificate itself is known, and its extended key usage leaves out clientAuth";
+    NotExported:                 "A12", "inbound_connector_not_exported",  Fragile,  Warning,     FRAGILE,  Sessions, Sessions, "the configuration names an inbound connector that the export of all does not hold, and none that it holds fits; information where the verdict is a mismatch anyway";
     Ambiguous:                   "A11", "ambiguous",                       Match,    Information, None,     Sessions, Sessions, "several enabled connectors fit";
     ThumbprintNotPinned:         "P1",  "thumbprint_not_pinned",           Mismatch, Critical,    MISMATCH, Sessions, Sessions, "thumbprints are pinned, the presented one is not among them";
     ThumbprintPinned:            "P1",  "thumbprint_pinned",               Match,    Information, None,     Sessions, Sessions, "the thumbprint is pinned, or planned for now";
@@ -244,7 +245,7 @@ reasons! {
     NoCommonName:                "L6",  "no_common_name",                  Match,    Information, None,     Sessions, Sessions, "the subject has no CN";
     IssuerRotated:               "L8",  "issuer_rotated",                  Match,    Information, None,     Sessions, Sessions, "the certificate before this one had another issuer";
     NextCertificateWillNotMatch: "L9",  "next_certificate_will_not_match", Match,    Warning,     NEXT,     Clock,    Clock,    "the newest certificate of the inventory that has a name in common fits no connector";
-    Expiring:                    "E1",  "expiring",                        Match,    Warning,     EXPIRING, Clock,    Sessions, "a third of the lifetime is left, or what `alerts.expiry` says; critical at a tenth, and at 3 days";
+    Expiring:                    "E1",  "expiring",                        Match,    Warning,     EXPIRING, Clock,    Sessions, "a third of the lifetime is left, or what `alerts.expiry` says; critical at a tenth, and at 3 days; information where the address decides";
     RenewalPlanned:              "W1",  "renewal_planned",                 Match,    Information, None,     Clock,    Clock,    "inside the window of a planned renewal; L1 to L4 keep quiet";
     PlannedRenewalOverdue:       "W2",  "planned_renewal_overdue",         Match,    Warning,     RENEWAL,  Clock,    Clock,    "the window is over, and the planned certificate is not presented; critical when the presented one nears its end";
     CertificateChanged:          "C1",  "certificate_changed",             Match,    Information, CHANGED,  Sessions, Clock,    "another certificate than before, for 24 h";
@@ -258,6 +259,7 @@ reasons! {
     ValueUnreadable:             "U3",  "value_unreadable",                Unknown,  Information, None,     Sessions, Sessions, "value `<I>…<S>…` whose DN cannot be read";
     NothingExpected:             "U4",  "nothing_expected",                Unknown,  Information, None,     Sessions, Sessions, "no inbound connector with a certificate name or an address is expected, and no pin";
     NoSessionSeen:               "U5",  "no_session_seen",                 Unknown,  Information, None,     Sessions, Sessions, "no TLS session of the connector has been seen yet";
+    CertificateNameUnknown:      "U6",  "certificate_name_unknown",        Unknown,  Information, None,     Sessions, Sessions, "nothing fits, and the export of an enabled OnPremises connector leaves `TlsSenderCertificateName` out";
     ExportUnreadable:            "X1",  "export_unreadable",               Match,    Warning,     STALE,    Own,      Own,      "an export or inventory file cannot be read; the last good one stays in force";
     ExportOld:                   "X2",  "export_old",                      Match,    Warning,     STALE,    Own,      Own,      "an export was written more than 7 days ago";
     SourceUnreadable:            "D1",  "source_unreadable",               Match,    Warning,     UNREADABLE, Own,    Own,      "a source, or one of its files, cannot be read for 5 minutes";

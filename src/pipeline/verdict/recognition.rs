@@ -32,11 +32,7 @@ pub(super) fn recognise<'a>(
 ) -> Vec<Finding<'a>> {
     let ours = enabled(expectation, ConnectorType::OnPremises);
     let by_certificate = with_value(&ours);
-    let by_address: Vec<_> = ours
-        .iter()
-        .copied()
-        .filter(|connector| !connector.sender_ip_addresses.is_empty())
-        .collect();
+    let by_address = with_addresses(&ours);
     let mut findings = match (by_certificate.is_empty(), by_address.is_empty()) {
         (true, true) => without_connector(expectation, offered, &ours),
         (true, false) => {
@@ -53,6 +49,11 @@ pub(super) fn recognise<'a>(
             }
         }
     };
+    if !matches!(offered, Offered::Nothing)
+        && let Some(connector) = name_unknown(&ours)
+    {
+        findings = perhaps_by_name(findings, connector);
+    }
     if verdict(&findings) == Verdict::Mismatch
         && let Offered::Certificate(presented) = offered
         && let Some(partner) = partner_only(expectation, presented)
@@ -60,7 +61,34 @@ pub(super) fn recognise<'a>(
         findings.retain(|finding| finding.code != ReasonCode::NoEnabledConnector);
         findings.push(partner);
     }
+    findings.extend(not_exported(expectation, &findings));
     findings
+}
+
+/// Whether an address decides, so that Exchange Online would take mail without any certificate just as well; or whether
+/// it may, for all that is known.
+pub(super) fn is_by_address(
+    expectation: &Expectation,
+    findings: &[Finding<'_>],
+    egress: Option<IpAddr>,
+) -> bool {
+    let codes = [
+        ReasonCode::IpOnly,
+        ReasonCode::Ip,
+        ReasonCode::FellBackToIp,
+        ReasonCode::NoEgressSeen,
+    ];
+    if findings.iter().any(|finding| codes.contains(&finding.code)) {
+        return true;
+    }
+    let by_address = with_addresses(&enabled(expectation, ConnectorType::OnPremises));
+    verdict(findings) == Verdict::Unknown
+        && !by_address.is_empty()
+        && address(&by_address, egress, ReasonCode::Ip)
+            .code
+            .row()
+            .verdict
+            != Verdict::Mismatch
 }
 
 /// How a certificate fares by its names alone.
@@ -80,6 +108,12 @@ pub(super) fn by_name<'a>(expectation: &'a Expectation, presented: &Presented<'_
     }
     let findings = certificate(expectation, Offered::Certificate(presented), &connectors);
     match findings.into_iter().next() {
+        // One whose name is not known may fit.
+        Some(finding)
+            if finding.code.row().verdict == Verdict::Mismatch && name_unknown(&ours).is_some() =>
+        {
+            ByName::NotByName
+        }
         Some(finding) => ByName::Judged(finding),
         None => ByName::NotByName,
     }
@@ -104,6 +138,65 @@ fn with_value<'a>(connectors: &[&'a InboundConnector]) -> Vec<(&'a InboundConnec
         (!value.is_empty()).then_some((*connector, value))
     });
     pairs.collect()
+}
+
+fn with_addresses<'a>(connectors: &[&'a InboundConnector]) -> Vec<&'a InboundConnector> {
+    let connectors = connectors.iter().copied();
+    connectors
+        .filter(|connector| !connector.sender_ip_addresses.is_empty())
+        .collect()
+}
+
+/// A connector that may have a certificate name, for all that is known.
+fn name_unknown<'a>(connectors: &[&'a InboundConnector]) -> Option<&'a InboundConnector> {
+    let mut connectors = connectors.iter().copied();
+    connectors.find(|connector| connector.certificate_name_unknown)
+}
+
+/// Rule U6: an address that fits is enough; where nothing fits, the name that is not known could.
+fn perhaps_by_name<'a>(
+    mut findings: Vec<Finding<'a>>,
+    connector: &'a InboundConnector,
+) -> Vec<Finding<'a>> {
+    findings.retain(|finding| finding.code != ReasonCode::IpOnly);
+    let is_nothing = |finding: &Finding<'_>| {
+        let row = finding.code.row();
+        row.verdict == Verdict::Mismatch || finding.code == ReasonCode::NothingExpected
+    };
+    if findings.iter().any(is_nothing) {
+        let code = ReasonCode::CertificateNameUnknown;
+        let expected = "TlsSenderCertificateName, or null for none";
+        return vec![Finding::new(code, expected, "neither").about(connector)];
+    }
+    findings
+}
+
+/// Rule A12. Where an exported connector fits, a name too many in the configuration does no harm.
+fn not_exported<'a>(expectation: &'a Expectation, findings: &[Finding<'_>]) -> Option<Finding<'a>> {
+    let missing = expectation.inbound_connectors.iter();
+    let missing: Vec<_> = missing
+        .filter(|connector| connector.enabled && connector.missing_from_export)
+        .collect();
+    let first = missing.first()?;
+    let fits = |finding: &Finding<'_>| {
+        finding.code.row().verdict <= Verdict::Fragile
+            && finding
+                .inbound
+                .is_some_and(|connector| !connector.missing_from_export)
+    };
+    if findings.iter().any(fits) {
+        return None;
+    }
+    let expected = listed(missing.iter().map(|connector| connector.name.clone()));
+    let finding = Finding::new(
+        ReasonCode::NotExported,
+        expected,
+        "no connector of this name",
+    );
+    Some(Finding {
+        is_harmless: verdict(findings) == Verdict::Mismatch,
+        ..finding.about(first)
+    })
 }
 
 /// Neither a certificate name nor an address to compare with.
@@ -193,6 +286,7 @@ impl<'a> Candidate<'a> {
             verdict,
             self.comparison.code,
             self.standing,
+            self.connector.missing_from_export,
             !cross_premises,
             self.value,
             self.connector.name.as_str(),

@@ -67,6 +67,10 @@ pub(super) struct Connector {
     pub(super) enabled: bool,
     pub(super) addresses: Vec<String>,
     pub(super) cross_premises: Option<bool>,
+    /// Its export leaves `TlsSenderCertificateName` out.
+    pub(super) name_unknown: bool,
+    /// The export does not hold it.
+    pub(super) missing: bool,
 }
 
 impl Default for Connector {
@@ -78,6 +82,8 @@ impl Default for Connector {
             enabled: true,
             addresses: Vec::new(),
             cross_premises: None,
+            name_unknown: false,
+            missing: false,
         }
     }
 }
@@ -302,6 +308,8 @@ fn inbound_connector((index, connector): (usize, Connector)) -> InboundConnector
             .map(|range| Ipv4Range::parse(range).unwrap())
             .collect(),
         cloud_services_mail_enabled: connector.cross_premises,
+        certificate_name_unknown: connector.name_unknown,
+        missing_from_export: connector.missing,
     }
 }
 

@@ -70,6 +70,8 @@ fn expectation(by_address: bool) -> Expectation {
                 .into_iter()
                 .collect(),
             cloud_services_mail_enabled: None,
+            certificate_name_unknown: false,
+            missing_from_export: false,
         }],
         accepted_domains: None,
         tls_certificate_name: None,

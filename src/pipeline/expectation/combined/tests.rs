@@ -131,6 +131,7 @@ fn what_the_configuration_leaves_out_comes_from_the_export() {
         tls_sender_certificate_name: Some("exported.contoso.com".to_owned()),
         sender_ip_addresses: Some(Ipv4Range::parse("203.0.113.5").into_iter().collect()),
         cloud_services_mail_enabled: Some(true),
+        certificate_name_unknown: false,
     };
     let given = InboundProperties {
         name: "Inbound".to_owned(),
@@ -139,6 +140,7 @@ fn what_the_configuration_leaves_out_comes_from_the_export() {
         tls_sender_certificate_name: Some("given.contoso.com".to_owned()),
         sender_ip_addresses: Some(Vec::new()),
         cloud_services_mail_enabled: Some(false),
+        certificate_name_unknown: false,
     };
     let exports = exports(vec![inbound("Another"), exported.clone()], Vec::new());
     for (typed, expected, origin) in [
@@ -334,4 +336,61 @@ fn only_what_changes_a_verdict_counts_as_another_expectation() {
     assert_eq!(first.fingerprint(), second.fingerprint());
     assert_eq!(second.fingerprint(), logs_nothing.fingerprint());
     assert_ne!(second.fingerprint(), renamed.fingerprint());
+}
+
+/// What an export leaves out is unknown; null is an answer.
+#[test]
+fn a_certificate_name_that_is_left_out_is_unknown() {
+    let left_out = |name| InboundProperties {
+        certificate_name_unknown: true,
+        ..inbound(name)
+    };
+    let by_address = InboundProperties {
+        sender_ip_addresses: Some(Ipv4Range::parse("203.0.113.5").into_iter().collect()),
+        ..inbound("In")
+    };
+    for (typed, exported, is_unknown) in [
+        (None, Some(inbound("In")), false),
+        (None, Some(left_out("In")), true),
+        (Some(by_address.clone()), Some(left_out("in")), true),
+        (Some(by_address.clone()), Some(inbound("In")), false),
+        (Some(by_address), None, false),
+        (Some(recognising("In", "a.b")), Some(left_out("In")), false),
+    ] {
+        let entry = Configured {
+            inbound_connectors: typed.clone().map(|typed| vec![typed]),
+            ..named("Out")
+        };
+        let exports = exports(exported.clone().into_iter().collect(), Vec::new());
+        let all = Expectations::combine(&[entry], &exports);
+        let actual = &all.entries()[0].inbound_connectors[0];
+        assert_eq!(
+            actual.certificate_name_unknown, is_unknown,
+            "{typed:?} {exported:?}"
+        );
+    }
+}
+
+#[test]
+fn a_connector_that_the_export_does_not_hold_is_missing() {
+    let entry = Configured {
+        inbound_connectors: Some(vec![inbound("In"), recognising("Old", "a.b")]),
+        ..named("Out")
+    };
+    let missing = |exports: &Exports| {
+        let all = Expectations::combine(std::slice::from_ref(&entry), exports);
+        let inbound = all.entries()[0].inbound_connectors.iter();
+        inbound
+            .map(|inbound| inbound.missing_from_export)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&Exports::default()), [false, false]);
+    assert_eq!(
+        missing(&exports(vec![inbound("IN")], Vec::new())),
+        [false, true]
+    );
+    assert_eq!(
+        missing(&exports(vec![inbound("New")], Vec::new())),
+        [true, true]
+    );
 }
