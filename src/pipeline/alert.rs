@@ -10,6 +10,7 @@ pub mod rhythm;
 pub mod silence;
 pub mod summary;
 pub mod troubles;
+pub mod unseen;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -167,6 +167,7 @@ impl Engine {
             reading.day = day;
             Ledger::forget_history(&mut reading.ledger, now);
         }
+        self.judging.look_for_unseen(&reading.sessions, now);
         self.judging
             .reconsider(&reading.ledger, &reading.sessions, now);
         self.judging.follow_relay(&mut reading.sessions);

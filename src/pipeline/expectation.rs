@@ -100,6 +100,12 @@ impl ConnectorPattern {
         }
     }
 
+    /// The connector's name, if one alone is meant.
+    pub fn single_name(&self) -> Option<&str> {
+        let is_single = self.is_exact() || !self.typed.contains(['*', '?', '[', '{', '\\']);
+        is_single.then_some(self.typed.as_str())
+    }
+
     /// Whether one connector alone is meant, because an export names it.
     pub fn is_exact(&self) -> bool {
         self.matcher.is_none()
@@ -138,6 +144,10 @@ pub struct Expectation {
     pub silent_after: Option<Duration>,
     /// Whether the connector writes a protocol log at all (`ProtocolLoggingLevel`); `None`: unknown.
     pub protocol_logging: Option<bool>,
+    /// The servers that send by the connector (`SourceTransportServers`); `None`: unknown.
+    pub source_transport_servers: Option<Vec<String>>,
+    /// Whether the front end makes the connections (`FrontendProxyEnabled`), and logs them under a name of its own.
+    pub frontend_proxy: bool,
     /// Where the fields come from.
     pub origins: Origins,
 }
@@ -156,6 +166,8 @@ impl Expectation {
             planned,
             silent_after: _,
             protocol_logging: _,
+            source_transport_servers: _,
+            frontend_proxy: _,
             origins: _,
         } = self;
         let judged = Judged {

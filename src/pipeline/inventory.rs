@@ -103,7 +103,7 @@ fn key(known: &InventoryCertificate) -> (Option<Thumbprint>, Option<&str>) {
 }
 
 /// Whether two names mean one server: the log directory may say `EX01`, the export `ex01.contoso.com`.
-fn is_same_host(a: &str, b: &str) -> bool {
+pub fn is_same_host(a: &str, b: &str) -> bool {
     if a.contains('.') && b.contains('.') {
         return a.eq_ignore_ascii_case(b);
     }

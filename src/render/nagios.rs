@@ -72,12 +72,13 @@ fn words(report: &Report) -> (String, String) {
     let reason = worst.reasons.first();
     let code = reason.map_or("", |reason| reason.code.as_str());
     let message = reason.map_or("", |reason| reason.message.as_str());
-    let text = format!(
-        "{}, {}: {} ({code}): {message}",
-        name(&worst.place.server),
-        name(&worst.place.connector),
-        worst.verdict.as_str(),
-    );
+    let connector = name(&worst.place.connector);
+    // What is sought on all servers in vain has none.
+    let place = match name(&worst.place.server) {
+        server if server.is_empty() => connector,
+        server => format!("{server}, {connector}"),
+    };
+    let text = format!("{place}: {} ({code}): {message}", worst.verdict.as_str());
     (text, others(report, worst))
 }
 

@@ -22,6 +22,11 @@ use crate::render::report::Report;
 pub fn check(report: &Report) -> String {
     let mut out = String::new();
     summary(&mut out, report);
+    let is_unseen = |judged: &&Judged| report.snapshot.ledger.connector(&judged.place).is_none();
+    for judged in report.expected().filter(is_unseen) {
+        let _ = writeln!(out, "\n{}", judged.place);
+        verdict(&mut out, judged);
+    }
     for (place, entry) in report.snapshot.connectors() {
         connector(&mut out, place, entry, &report.snapshot.inventory);
         let judged = report

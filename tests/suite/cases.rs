@@ -144,15 +144,23 @@ fn check(folder: &Path, arguments: &[String]) -> Answer {
 }
 
 /// How `check` ends: without a configuration 0 when a session was read, with one by the worst verdict. A connector that
-/// nobody expects anything of is `unknown`; that decides only when no other connector is judged.
+/// nobody expects anything of is `unknown`, too, and without a reason; that decides only when no other connector is judged.
 pub(super) fn exit_code(expected: &Value) -> i32 {
     if expected["sessions"] == 0 {
         return 3;
     }
     let verdicts = expected["verdicts"].as_array().into_iter().flatten();
     let codes: Vec<i32> = verdicts.map(exit_code_of_verdict).collect();
+    let verdicts = expected["verdicts"].as_array().into_iter().flatten();
+    let mut unknown = verdicts.filter(|entry| entry["verdict"] == "unknown");
+    let is_judged = |entry: &Value| entry["reasons"].as_array().is_some_and(|it| !it.is_empty());
     let judged = codes.iter().copied().filter(|code| *code < 3).max();
-    judged.unwrap_or(if codes.is_empty() { 0 } else { 3 })
+    match judged {
+        Some(2) => 2,
+        _ if unknown.any(is_judged) => 3,
+        Some(code) => code,
+        None => i32::from(!codes.is_empty()) * 3,
+    }
 }
 
 fn exit_code_of_verdict(entry: &Value) -> i32 {

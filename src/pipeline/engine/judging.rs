@@ -29,6 +29,8 @@ use crate::pipeline::alert::silence;
 use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::alert::summary::Summaries;
 use crate::pipeline::alert::troubles::Troubles;
+use crate::pipeline::alert::unseen::Read;
+use crate::pipeline::alert::unseen::Unseen;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::expectation::Settings;
@@ -74,6 +76,7 @@ pub(super) struct Judging {
     watched: BTreeMap<Place, Watched>,
     disagreements: Disagreements,
     summaries: Summaries,
+    unseen: Unseen,
     /// Places of alerts that belong to no connector of one server.
     elsewhere: BTreeSet<Place>,
     /// Notices since the last tick.
@@ -210,6 +213,27 @@ impl Judging {
         self.send(now);
     }
 
+    /// Looks for connectors that nobody has seen. As long as some logs are not read up to now, nothing new is concluded.
+    pub(super) fn look_for_unseen(&mut self, sessions: &Sessions, now: Timestamp) {
+        if !self.behind.is_empty() || !self.unreadable.is_empty() {
+            return;
+        }
+        let streams = || sessions.streams().map(|(_, stream)| stream);
+        let watched = self.watched.keys();
+        let read = Read {
+            servers: streams().map(|stream| &*stream.server).collect(),
+            seen: watched
+                .map(|place| place.connector.to_lowercase())
+                .collect(),
+            last_row: streams()
+                .filter_map(|stream| stream.last_millis)
+                .max()
+                .map(record::timestamp),
+            now,
+        };
+        self.unseen.look(&self.expectations, &read);
+    }
+
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
     pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
         let expectations = &self.expectations;
@@ -329,6 +353,9 @@ impl Judging {
                 .or_default()
                 .push(confirmed.clone());
         }
+        for (place, confirmed) in self.unseen.told() {
+            held.entry(place).or_default().push(confirmed.clone());
+        }
         let over = self
             .elsewhere
             .iter()
@@ -369,25 +396,35 @@ impl Judging {
         }
     }
 
-    /// The verdict on every connector of the ledger, ordered by server and connector.
+    /// The verdict on every connector of the ledger, and on those that are sought in vain, ordered by server and connector.
     pub(super) fn judged(&self, ledger: &Ledger) -> Vec<Judged> {
-        ledger
-            .connectors()
-            .map(|(place, _)| {
-                let watched = self.watched.get(place);
-                let expectation = self.expectations.for_connector(&place.connector);
-                Judged {
-                    place: place.clone(),
-                    expected: expectation.is_some(),
-                    verdict: watched.map_or(Verdict::Unknown, |watched| watched.findings.verdict()),
-                    reasons: watched
-                        .map(|watched| watched.reasons(&place.connector))
-                        .unwrap_or_default(),
-                    silent_after: watched.and_then(Watched::silent_after),
-                    planned: expectation.map_or_else(Vec::new, |it| it.planned.clone()),
-                }
-            })
-            .collect()
+        let unseen = self.unseen.shown().map(|(place, reason)| Judged {
+            planned: self
+                .expectations
+                .for_connector(&place.connector)
+                .map_or_else(Vec::new, |it| it.planned.clone()),
+            place,
+            expected: true,
+            verdict: Verdict::Unknown,
+            reasons: vec![reason.clone()],
+            silent_after: None,
+        });
+        let known = ledger.connectors().map(|(place, _)| {
+            let watched = self.watched.get(place);
+            let expectation = self.expectations.for_connector(&place.connector);
+            Judged {
+                place: place.clone(),
+                expected: expectation.is_some(),
+                verdict: watched.map_or(Verdict::Unknown, |watched| watched.findings.verdict()),
+                reasons: watched
+                    .map(|watched| watched.reasons(&place.connector))
+                    .unwrap_or_default(),
+                silent_after: watched.and_then(Watched::silent_after),
+                planned: expectation.map_or_else(Vec::new, |it| it.planned.clone()),
+            }
+        });
+        // Without a server they come first, so the order is kept.
+        unseen.chain(known).collect()
     }
 }
 

@@ -37,6 +37,8 @@ fn expectations(name: &str) -> Expectations {
         planned: Vec::new(),
         silent_after: None,
         protocol_logging: None,
+        source_transport_servers: None,
+        frontend_proxy: false,
         origins: Origins::default(),
     }])
 }

@@ -169,6 +169,10 @@ fn expectation(
         planned: entry.planned.clone(),
         silent_after: entry.silent_after,
         protocol_logging: connector.and_then(|connector| connector.protocol_logging),
+        source_transport_servers: connector
+            .and_then(|connector| connector.source_transport_servers.clone()),
+        frontend_proxy: connector
+            .is_some_and(|connector| connector.frontend_proxy_enabled == Some(true)),
         origins: Origins {
             inbound_connectors: inbound_origins,
             accepted_domains: accepted_domains_from,

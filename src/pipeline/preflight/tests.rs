@@ -57,6 +57,8 @@ fn expectation(pattern: &str, value: &str, configured: &str) -> Expectation {
         planned: Vec::new(),
         silent_after: None,
         protocol_logging: None,
+        source_transport_servers: None,
+        frontend_proxy: false,
         origins: Origins::default(),
     }
 }

@@ -134,7 +134,11 @@ fn what(finding: &Finding<'_>) -> String {
             format!("There is nothing to compare with: expected {expected}, found {observed}.")
         }
         ReasonCode::NoSessionSeen => {
-            "No TLS session of the send connector has been seen yet.".to_owned()
+            let more = match &*observed {
+                "none yet" => String::new(),
+                observed => format!(": {observed}"),
+            };
+            format!("No TLS session of the send connector has been seen yet{more}.")
         }
         ReasonCode::CertificateNameUnknown => format!(
             "The export does not say what certificate name {inbound} expects: expected {expected}, found {observed}."

@@ -288,6 +288,8 @@ impl Case {
             planned: self.planned.iter().map(planned_renewal).collect(),
             silent_after: None,
             protocol_logging: None,
+            source_transport_servers: None,
+            frontend_proxy: false,
             origins: Origins::default(),
         }
     }

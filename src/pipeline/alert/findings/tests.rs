@@ -80,6 +80,8 @@ fn expectation(by_address: bool) -> Expectation {
         planned: Vec::new(),
         silent_after: None,
         protocol_logging: None,
+        source_transport_servers: None,
+        frontend_proxy: false,
         origins: Origins::default(),
     }
 }

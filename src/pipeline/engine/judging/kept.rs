@@ -19,6 +19,7 @@ const SUMMARIES: &str = "summaries";
 const ELSEWHERE: &str = "elsewhere";
 const CONDITIONS: &str = "conditions";
 const NEWS: &str = "news";
+const UNSEEN: &str = "unseen";
 
 impl Judging {
     /// Adds what changed since the last time. Time alone changes findings, so all of them are looked at; they are some
@@ -36,6 +37,7 @@ impl Judging {
         written.row(Table::Whole, ELSEWHERE, &self.elsewhere, changes);
         written.row(Table::Whole, CONDITIONS, &self.conditions, changes);
         written.row(Table::Whole, NEWS, &self.news, changes);
+        written.row(Table::Whole, UNSEEN, &self.unseen, changes);
         self.outbox.take_changes(written, changes);
         self.is_urgent = false;
     }
@@ -65,6 +67,7 @@ impl Judging {
             summaries: saved.row(Table::Whole, SUMMARIES)?.unwrap_or_default(),
             elsewhere: saved.row(Table::Whole, ELSEWHERE)?.unwrap_or_default(),
             conditions: saved.row(Table::Whole, CONDITIONS)?.unwrap_or_default(),
+            unseen: saved.row(Table::Whole, UNSEEN)?.unwrap_or_default(),
             news: saved.row(Table::Whole, NEWS)?.unwrap_or_default(),
             behind: streams,
             written: Written::of(saved),
