@@ -20,6 +20,7 @@ mod receiver;
 mod source;
 mod summary;
 mod typed;
+pub mod web;
 
 use std::fs::File;
 use std::io::{self, Read};

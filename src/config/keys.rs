@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::config::web;
+
 /// A key's full path, such as `connectors[0].expected.accepted_domains[1]`; the top level is the empty path.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Key(String);
@@ -29,13 +31,16 @@ impl Key {
     /// What is expected at this path.
     pub(super) fn expected(&self) -> Option<&'static str> {
         let pattern = self.pattern();
-        let found = EXPECTED.iter().find(|(key, _)| *key == pattern);
+        let mut all = EXPECTED.iter().chain(&web::keys::EXPECTED);
+        let found = all.find(|(key, _)| *key == pattern);
         found.map(|(_, expected)| *expected)
     }
 
     /// Whether this key is known, but only to a later version.
     pub(super) fn is_not_yet(&self) -> bool {
-        NOT_YET.contains(&self.pattern().as_str())
+        let pattern = self.pattern();
+        let mut all = NOT_YET.iter().chain(&web::keys::NOT_YET);
+        all.any(|key| *key == pattern)
     }
 }
 

@@ -110,15 +110,6 @@ pub fn router(
         .with_state(shared))
 }
 
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
-    let address = listener.local_addr().ok();
-    // A failing accept() is tried again inside.
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, address = address.map(|address| address.to_string()), "the HTTP server ended");
-    }
-}
-
 async fn index() -> &'static str {
     "certdrift\n\n/metrics    metrics in Prometheus' text format\n/runbooks/  what to do at each alert, by its name\n/-/healthy  200 while the process runs\n/-/ready    200 once every source has been read\n/-/reload   POST reads the configuration again\n"
 }

@@ -18,3 +18,4 @@ mod splits;
 mod stories;
 mod tidy;
 mod verdicts;
+mod web;
