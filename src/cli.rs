@@ -3,6 +3,8 @@
 mod check;
 mod check_config;
 mod check_web_config;
+mod completions;
+mod man;
 mod preflight;
 mod run;
 
@@ -11,6 +13,7 @@ use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -50,6 +53,10 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Read a web configuration, with the certificates and keys that it names, and print what it means
     CheckWebConfig(check_web_config::Arguments),
+    /// Print what a shell needs to complete command lines
+    Completions(completions::Arguments),
+    /// Print a manual page, for man -l -
+    Man(man::Arguments),
 }
 
 /// Does what the arguments (the program's name first) ask for.
@@ -70,9 +77,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
         Some(Command::CheckWebConfig(arguments)) => check_web_config::main(&arguments),
+        Some(Command::Completions(arguments)) => completions::main(&arguments),
+        Some(Command::Man(arguments)) => man::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
     }
+}
+
+/// The command line as it is parsed, for those who describe it.
+fn description() -> clap::Command {
+    CommandLine::command()
 }
 
 /// The exit code of a command line that makes no sense.

@@ -13,6 +13,7 @@ mod formats;
 mod golden;
 mod inventory;
 mod kills;
+mod manual;
 mod preflight;
 mod splits;
 mod stories;
