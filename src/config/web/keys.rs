@@ -100,9 +100,5 @@ pub(in crate::config) const EXPECTED: [(&str, &str); 27] = [
 
 const TLS_VERSION: &str = "TLS12 or TLS13";
 
-/// Keys of the exporter toolkit that certdrift does not honour. They are refused, because a key that is accepted and
-/// ignored is a lie, and these two are about who gets in.
-pub(in crate::config) const NOT_YET: [&str; 2] = ["rate_limit", "auth_excluded_paths"];
-
 /// What is expected at the top level.
 pub(super) const TOP: &str = "`tls_server_config:`, `basic_auth_users:` and `http_server_config:`";
