@@ -7,6 +7,7 @@ mod completions;
 mod man;
 mod preflight;
 mod run;
+mod schema;
 
 use std::ffi::OsString;
 use std::io;
@@ -53,6 +54,8 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Read a web configuration, with the certificates and keys that it names, and print what it means
     CheckWebConfig(check_web_config::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema(schema::Arguments),
     /// Print what a shell needs to complete command lines
     Completions(completions::Arguments),
     /// Print a manual page, for man -l -
@@ -77,6 +80,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
         Some(Command::CheckWebConfig(arguments)) => check_web_config::main(&arguments),
+        Some(Command::Schema(arguments)) => schema::main(&arguments),
         Some(Command::Completions(arguments)) => completions::main(&arguments),
         Some(Command::Man(arguments)) => man::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),

@@ -17,6 +17,7 @@ mod keys;
 mod paths;
 mod problem;
 mod receiver;
+mod schema;
 mod source;
 mod summary;
 mod typed;
@@ -38,6 +39,7 @@ pub use crate::config::receiver::integration::{
     MAX_TEMPLATE_BYTES, PagerDutyConfig, TemplateSource, WebhookConfig,
 };
 pub use crate::config::receiver::url::{UrlSource, check_teams_url, check_url};
+pub use crate::config::schema::schema;
 pub use crate::config::source::{FirstRead, SourceConfig};
 pub use crate::config::summary::describe;
 

@@ -24,8 +24,13 @@ impl Key {
     }
 
     /// The path without indexes, as [`EXPECTED`] spells it.
-    fn pattern(&self) -> String {
+    pub(super) fn pattern(&self) -> String {
         self.0.chars().filter(|c| !c.is_ascii_digit()).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_pattern(pattern: &str) -> Self {
+        Self(pattern.to_owned())
     }
 
     /// What is expected at this path.

@@ -15,6 +15,7 @@ mod inventory;
 mod kills;
 mod manual;
 mod preflight;
+mod schema;
 mod splits;
 mod stories;
 mod tidy;
