@@ -4,6 +4,7 @@ mod check;
 mod check_config;
 mod check_web_config;
 mod completions;
+mod demo;
 mod man;
 mod preflight;
 mod run;
@@ -54,6 +55,8 @@ enum Command {
     CheckConfig(check_config::Arguments),
     /// Read a web configuration, with the certificates and keys that it names, and print what it means
     CheckWebConfig(check_web_config::Arguments),
+    /// Show all of it on a made-up Exchange organisation whose certificate is renewed, breaks, and is repaired
+    Demo(demo::Arguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Arguments),
     /// Print what a shell needs to complete command lines
@@ -80,6 +83,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
         Some(Command::CheckWebConfig(arguments)) => check_web_config::main(&arguments),
+        Some(Command::Demo(arguments)) => demo::main(&arguments),
         Some(Command::Schema(arguments)) => schema::main(&arguments),
         Some(Command::Completions(arguments)) => completions::main(&arguments),
         Some(Command::Man(arguments)) => man::main(&arguments),
