@@ -17,6 +17,7 @@ mod manual;
 mod preflight;
 mod schema;
 mod splits;
+mod status;
 mod stories;
 mod tidy;
 mod verdicts;
