@@ -1,5 +1,6 @@
 //! Plain data → what people and machines read. Nothing here decides anything.
 
+pub mod advice;
 pub mod json;
 pub mod metrics;
 pub mod nagios;

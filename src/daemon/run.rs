@@ -417,7 +417,16 @@ impl Daemon {
 fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
     configured
         .iter()
-        .map(|receiver| Receiver::new(&receiver.name, "webhook", &receiver.severities))
+        .map(|receiver| Receiver {
+            connectors: receiver.connectors.clone(),
+            fallback: receiver.fallback.as_deref().map(Arc::from),
+            rate: receiver.integration.rate(),
+            ..Receiver::new(
+                &receiver.name,
+                receiver.integration.as_str(),
+                &receiver.severities,
+            )
+        })
         .collect()
 }
 

@@ -14,6 +14,7 @@
 //!
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
 
+pub mod answer;
 pub mod heartbeat;
 mod kept;
 mod mailbox;
