@@ -3,6 +3,8 @@
 //! A file for each kind of receiver turns a message into a request; how it is sent, and what the answer means, is the
 //! same for all.
 
+mod alertmanager;
+mod heartbeat;
 pub mod http;
 pub mod request;
 pub mod secret;
@@ -29,6 +31,7 @@ use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Outcome;
+use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::answer::Answer;
 use crate::pipeline::outbox::answer::Proof;
 use crate::pipeline::outbox::answer::outcome;
@@ -77,6 +80,10 @@ impl Poster {
 
     /// Tries once to deliver a message.
     pub async fn send(&self, delivery: &Delivery) -> Outcome {
+        let sender = self.senders.get(&*delivery.receiver);
+        if sender.is_some_and(|it| matches!(it.config.integration, Integration::Alertmanager(_))) {
+            return self.tell_all(delivery).await;
+        }
         let attempt = async {
             let (notice, minimal) = (&delivery.notice, delivery.minimal);
             let prepared = self.prepare(&delivery.receiver, notice, minimal).await?;
@@ -131,6 +138,25 @@ impl Poster {
 }
 
 impl Sender {
+    /// Makes a request, on a thread that may wait for files, and sends it.
+    async fn exchange(
+        self: Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
+    ) -> Result<Reply, Trouble> {
+        let preparing = tokio::task::spawn_blocking(move || {
+            let mut request = make(&self).map_err(Trouble::Configuration)?;
+            let client = self.http.prepare(&mut request)?;
+            Ok((client, request))
+        });
+        let late = || {
+            let why = "its files could not be read in time; is their disk there?";
+            Trouble::Configuration(why.to_owned())
+        };
+        let prepared = tokio::time::timeout(TOTAL_TIMEOUT, preparing).await;
+        let (client, request) = prepared.map_err(|_| late())?.map_err(|_| late())??;
+        http::exchange(&client, &request).await
+    }
+
     fn prepare(&self, notice: &Notice, minimal: bool) -> Result<Prepared, Trouble> {
         let mut request = self
             .request(notice, minimal)
@@ -146,16 +172,39 @@ impl Sender {
         })
     }
 
-    fn request(&self, notice: &Notice, _minimal: bool) -> Result<Request, String> {
+    fn request(&self, notice: &Notice, minimal: bool) -> Result<Request, String> {
         let name = &self.config.name;
         match &self.config.integration {
             Integration::Webhook(config) => {
                 let body = alertmanager_body::body(notice, name, &self.external_url);
                 webhook::request(config, &notice.id, body)
             }
+            Integration::Alertmanager(config) => {
+                let notices = [Arc::new(notice.clone())];
+                alertmanager::request(config, 0, &notices, &self.external_url, minimal)
+            }
+            Integration::Heartbeat(config) => heartbeat::request(config),
             other => Err(format!("{} is not there yet", other.as_str())),
         }
     }
+}
+
+/// What the outbox has to know of these receivers. Reads the files that say how many instances an Alertmanager has.
+pub fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
+    configured
+        .iter()
+        .map(|receiver| Receiver {
+            connectors: receiver.connectors.clone(),
+            fallback: receiver.fallback.as_deref().map(Arc::from),
+            rate: receiver.integration.rate(),
+            kind: alertmanager::kind(&receiver.integration),
+            ..Receiver::new(
+                &receiver.name,
+                receiver.integration.as_str(),
+                &receiver.severities,
+            )
+        })
+        .collect()
 }
 
 /// What an answer means.

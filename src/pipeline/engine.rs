@@ -24,15 +24,14 @@ use crate::pipeline::file::LogFile;
 use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::Discard;
-use crate::pipeline::outbox::Letter;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
-use crate::pipeline::outbox::Replay;
 use crate::pipeline::outbox::Ticket;
 use crate::pipeline::outbox::heartbeat::Ailment;
 use crate::pipeline::outbox::heartbeat::Vitals;
 use crate::pipeline::outbox::resend::Round;
+use crate::pipeline::outbox::wish::Reply;
+use crate::pipeline::outbox::wish::Wish;
 use crate::pipeline::record;
 use crate::pipeline::record::Row;
 use crate::pipeline::session::Place;
@@ -190,7 +189,7 @@ impl Engine {
     }
 
     /// The dead man's switches to give a sign of life now.
-    pub fn beats(&mut self, vitals: Vitals, now: Timestamp) -> Vec<Ticket> {
+    pub fn beats(&mut self, vitals: Vitals, now: Timestamp) -> Vec<Arc<str>> {
         self.judging.outbox.beats(vitals, now)
     }
 
@@ -204,19 +203,9 @@ impl Engine {
         self.judging.outbox.returned(ticket, outcome, now, spread);
     }
 
-    /// Every message that waits or is dead, by receiver and number.
-    pub fn letters(&self) -> Vec<Letter> {
-        self.judging.outbox.letters()
-    }
-
-    /// Sends a dead letter again, or a waiting one at once.
-    pub fn replay(&mut self, number: u64, now: Timestamp) -> Replay {
-        self.judging.outbox.replay(number, now)
-    }
-
-    /// Throws a message away, dead or waiting.
-    pub fn discard(&mut self, number: u64) -> Discard {
-        self.judging.outbox.discard(number)
+    /// Does what somebody asks of the messages that wait or are dead.
+    pub fn grant(&mut self, wish: &Wish, now: Timestamp) -> Reply {
+        self.judging.outbox.grant(wish, now)
     }
 
     /// Times of the earliest and the latest row.

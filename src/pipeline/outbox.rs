@@ -19,6 +19,7 @@ pub mod heartbeat;
 mod kept;
 mod mailbox;
 pub mod resend;
+pub mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

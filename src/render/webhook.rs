@@ -58,7 +58,8 @@ fn fingerprint(notice: &Notice) -> String {
     format!("{:016x}", u64::from_be_bytes(start))
 }
 
-fn annotations(notice: &Notice, external_url: &str) -> Value {
+/// What an alert tells beside what identifies it.
+pub(super) fn annotations(notice: &Notice, external_url: &str) -> Value {
     let mut summary = match notice.places {
         1 => format!("{}: {}", notice.place, notice.name.headline()),
         places => format!("{places} places: {}", notice.name.headline()),

@@ -14,7 +14,6 @@ use crate::pipeline::outbox::CONFIGURATION_FAULT_DELAY;
 use crate::pipeline::outbox::Kind;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Outcome;
-use crate::pipeline::outbox::Ticket;
 use crate::pipeline::outbox::later;
 use crate::pipeline::outbox::pause;
 use crate::pipeline::outbox::step;
@@ -92,7 +91,7 @@ impl Outbox {
     }
 
     /// The receivers to give a sign of life now. Each is under way until [`Self::returned`] is told what came of it.
-    pub fn beats(&mut self, vitals: Vitals, now: Timestamp) -> Vec<Ticket> {
+    pub fn beats(&mut self, vitals: Vitals, now: Timestamp) -> Vec<Arc<str>> {
         if self.ailment(vitals, now).is_some() {
             return Vec::new();
         }
@@ -103,8 +102,7 @@ impl Outbox {
         for mailbox in &mut self.mailboxes {
             let is_meant = matches!(mailbox.receiver.kind, Kind::Heartbeat { .. });
             if is_meant && mailbox.pulse.begin(passed, now) {
-                let receiver = Arc::clone(&mailbox.receiver.name);
-                beats.push(Ticket::Beat { receiver });
+                beats.push(Arc::clone(&mailbox.receiver.name));
             }
         }
         beats
@@ -168,6 +166,7 @@ mod tests {
     use super::*;
     use crate::pipeline::outbox::FailureReason;
     use crate::pipeline::outbox::Receiver;
+    use crate::pipeline::outbox::Ticket;
     use crate::pipeline::outbox::tests::ALL;
     use crate::pipeline::outbox::tests::at;
     use crate::pipeline::outbox::tests::notices;
@@ -210,7 +209,7 @@ mod tests {
         for second in 0..until {
             let due = outbox.beats(vitals(second), at(second));
             if !due.is_empty() {
-                assert_eq!(due, [beat()]);
+                assert_eq!(due, [Arc::from("switch")]);
                 outbox.returned(&beat(), Outcome::Delivered, at(second), 0.0);
                 found.push(second);
             }
