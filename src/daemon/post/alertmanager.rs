@@ -39,6 +39,8 @@ use crate::render::alertmanager;
 const PATH: &str = "api/v2/alerts";
 /// So many alerts are told in one request, as Prometheus does.
 const MAX_ALERTS: usize = 256;
+/// How long the others may take when one instance has answered.
+const GRACE: Duration = Duration::from_secs(2);
 /// Instances of one Alertmanager; those beyond are not told, and it is said.
 const MAX_INSTANCES: usize = 32;
 
@@ -133,15 +135,7 @@ impl Poster {
                 telling.spawn(async move { sender.tell(instance, notices, minimal).await });
             }
         }
-        let mut best = None;
-        while let Some(outcome) = telling.join_next().await {
-            let outcome = outcome.unwrap_or(Outcome::Retry {
-                reason: FailureReason::Other,
-                after: None,
-            });
-            best = Some(best.map_or(outcome, |best| better(best, outcome)));
-        }
-        let outcome = best.unwrap_or(Outcome::Refused);
+        let outcome = best(telling, GRACE).await;
         if outcome == Outcome::Delivered {
             let (alertname, id) = (delivery.notice.name.as_str(), &delivery.notice.id);
             let resolved = delivery.notice.is_resolved();
@@ -226,6 +220,29 @@ fn misconfigured(receiver: &str, trouble: &str) -> Outcome {
     }
 }
 
+/// What comes of telling several instances. When one has taken it, the others are not waited for long: what comes next
+/// must not wait for one that hangs, and it is reminded.
+async fn best(mut telling: JoinSet<Outcome>, grace: Duration) -> Outcome {
+    let broken = Outcome::Retry {
+        reason: FailureReason::Other,
+        after: None,
+    };
+    let mut best = None;
+    loop {
+        let patience = match best {
+            Some(Outcome::Delivered) => grace,
+            _ => TOTAL_TIMEOUT * 3,
+        };
+        match tokio::time::timeout(patience, telling.join_next()).await {
+            Ok(Some(outcome)) => {
+                let outcome = outcome.unwrap_or(broken);
+                best = Some(best.map_or(outcome, |best| better(best, outcome)));
+            }
+            Ok(None) | Err(_) => return best.unwrap_or(broken),
+        }
+    }
+}
+
 /// Of the answers of two instances the one that counts: whoever can be reached now or later decides.
 fn better(one: Outcome, other: Outcome) -> Outcome {
     let rank = |outcome: &Outcome| match outcome {
@@ -286,6 +303,15 @@ mod tests {
         assert!(!wrong.contains("planted"), "{wrong}");
         let many = vec![SecretString::from("http://a"); MAX_INSTANCES + 1];
         assert!(addresses(&config(AlertmanagerUrls::Inline(many))).is_err());
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_holds_up_nothing() {
+        let mut telling = JoinSet::new();
+        telling.spawn(std::future::pending::<Outcome>());
+        telling.spawn(async { Outcome::Delivered });
+        let outcome = best(telling, Duration::from_millis(1)).await;
+        assert_eq!(outcome, Outcome::Delivered);
     }
 
     #[test]
