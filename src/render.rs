@@ -2,11 +2,17 @@
 
 pub mod advice;
 pub mod json;
+pub mod message;
 pub mod metrics;
 pub mod nagios;
+pub mod pagerduty;
 pub mod preflight;
 pub mod report;
 pub mod runbook;
+pub mod sample;
+pub mod slack;
+pub mod teams;
+pub mod template;
 pub mod text;
 pub mod textfile;
 pub mod webhook;
