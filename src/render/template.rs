@@ -45,6 +45,8 @@ impl Template {
         environment.set_fuel(Some(FUEL));
         environment.add_filter("truncate", |text: &str, most: usize| within(text, most));
         environment.add_filter("escape_markdown", teams::escape);
+        // What `tojson` makes counts as finished JSON; this makes it a text again, to stand in a string.
+        environment.add_filter("as_text", |text: &str| text.to_owned());
         environment
             .add_template_owned(NAME, text.to_owned())
             .map_err(|error| explain(origin, &error))?;
