@@ -1,10 +1,11 @@
-//! `certdrift notify`: the notifications that wait, or that no receiver took.
+//! `certdrift notify`: trying receivers, and looking after the notifications that wait, or that no receiver took.
 //!
 //! The running daemon is asked, because the state is its own; while none runs, the state is opened.
 
 mod drop;
 mod list;
 mod replay;
+mod test;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Throw notifications away
     Drop(drop::Arguments),
+    /// Send a test to one receiver, and say what it answers and what that means
+    Test(test::Arguments),
 }
 
 /// Whose notifications.
@@ -56,6 +59,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Command::List(arguments) => list::main(arguments),
         Command::Replay(arguments) => replay::main(arguments),
         Command::Drop(arguments) => drop::main(arguments),
+        Command::Test(arguments) => test::main(arguments),
     }
 }
 

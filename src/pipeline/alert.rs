@@ -29,6 +29,7 @@ use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::Place;
+use crate::pipeline::shown::is_deceptive;
 use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
@@ -37,7 +38,7 @@ use crate::pipeline::verdict::reason::Severity;
 /// A firing alert is told again after this time: drift is no outage, but it must not be forgotten either.
 pub const REPEAT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The longest deduplication key, in bytes; a longer one is hashed. `PagerDuty` takes 255.
+/// The longest deduplication key, in bytes; a longer one, or one with characters that cannot be seen, is hashed. `PagerDuty` takes 255.
 pub const MAX_KEY_BYTES: usize = 200;
 
 /// The key of what is remembered of alerts that are over.
@@ -271,7 +272,8 @@ fn key(name: AlertName, place: &Place) -> String {
         place.connector,
         place.server
     );
-    if key.len() <= MAX_KEY_BYTES {
+    // Receivers show the key to people; and what cannot be seen, some of them drop.
+    if key.len() <= MAX_KEY_BYTES && !key.chars().any(is_deceptive) {
         return key;
     }
     let digest = hex(&Sha256::digest(&key));
@@ -427,6 +429,8 @@ mod tests {
                 && key('a').starts_with("certdrift/ConnectorRelayDenied/")
         );
         assert_eq!(key('a'), key('a'));
+        let hidden = super::key(AlertName::ConnectorRelayDenied, &place("a\u{202e}b\u{7}"));
+        assert!(!hidden.chars().any(is_deceptive), "{hidden}");
         assert_ne!(key('a'), key('b'));
     }
 

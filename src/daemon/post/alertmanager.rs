@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
@@ -19,21 +20,18 @@ use crate::daemon::clock;
 use crate::daemon::post::Poster;
 use crate::daemon::post::Sender;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
-use crate::daemon::post::http::Trouble;
-use crate::daemon::post::outcome_of;
 use crate::daemon::post::request::Request;
 use crate::daemon::post::secret;
-use crate::daemon::post::unreachable;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Kind;
 use crate::pipeline::outbox::Outcome;
-use crate::pipeline::outbox::answer::Proof;
 use crate::pipeline::outbox::resend::LIFE;
 use crate::pipeline::outbox::resend::Round;
 use crate::render::advice::advice;
 use crate::render::alertmanager;
+use crate::render::message::Message;
 
 /// What follows the address of an instance.
 const PATH: &str = "api/v2/alerts";
@@ -67,9 +65,8 @@ pub(super) fn kind(integration: &Integration) -> Kind {
 pub(super) fn request(
     config: &AlertmanagerConfig,
     instance: usize,
-    notices: &[Arc<Notice>],
-    external_url: &str,
-    minimal: bool,
+    messages: &[Message],
+    now: Timestamp,
 ) -> Result<Request, String> {
     let mut addresses = addresses(config)?;
     if instance >= addresses.len() {
@@ -78,10 +75,7 @@ pub(super) fn request(
     let url = addresses.swap_remove(instance);
     let resend = SignedDuration::try_from(config.resend_interval).unwrap_or(SignedDuration::MAX);
     let life = resend.saturating_mul(i32::try_from(LIFE).unwrap_or(i32::MAX));
-    let notices = notices.iter().map(|notice| &**notice);
-    let moment = (clock::now(), life);
-    let body = alertmanager::body(notices, external_url, minimal, moment);
-    Ok(Request::post(url, body))
+    Ok(Request::post(url, alertmanager::body(messages, now, life)))
 }
 
 /// The addresses of the API of every instance.
@@ -120,20 +114,45 @@ fn address(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Poster {
+    /// The sender for a receiver that is an Alertmanager.
+    pub(super) fn alertmanager(&self, receiver: &str) -> Option<&Arc<Sender>> {
+        let sender = self.senders.get(receiver)?;
+        let is_meant = matches!(sender.config.integration, Integration::Alertmanager(_));
+        is_meant.then_some(sender)
+    }
+
+    /// Tells one instance how things stand.
+    pub async fn remind(&self, round: &Round) -> Outcome {
+        let Some(sender) = self.alertmanager(&round.receiver) else {
+            return Outcome::Refused;
+        };
+        for alerts in round.alerts.chunks(MAX_ALERTS) {
+            let alerts = alerts.to_vec();
+            let outcome = sender.tell(round.instance, alerts, round.minimal).await;
+            if outcome != Outcome::Delivered {
+                return outcome;
+            }
+        }
+        Outcome::Delivered
+    }
+}
+
+impl Sender {
     /// Tells every instance of a change. One that takes it is enough; the others are reminded.
-    pub(super) async fn tell_all(&self, delivery: &Delivery) -> Outcome {
+    pub(super) async fn tell_all(self: &Arc<Self>, delivery: &Delivery) -> Outcome {
         let receiver = &*delivery.receiver;
-        let count = match self.instances(receiver).await {
-            Ok(count) => count,
-            Err(trouble) => return misconfigured(receiver, &trouble),
+        let counting = Arc::clone(self);
+        let counting = tokio::task::spawn_blocking(move || counting.instances());
+        let count = match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
+            Ok(Ok(Ok(count))) => count,
+            Ok(Ok(Err(trouble))) => return misconfigured(receiver, &trouble),
+            Ok(Err(_)) | Err(_) => return misconfigured(receiver, "no file could be read in time"),
         };
         let mut telling = JoinSet::new();
         for instance in 0..count {
-            if let Some(sender) = self.senders.get(receiver) {
-                let sender = Arc::clone(sender);
-                let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
-                telling.spawn(async move { sender.tell(instance, notices, minimal).await });
-            }
+            let sender = Arc::clone(self);
+            let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
+            telling.spawn(async move { sender.tell(instance, notices, minimal).await });
         }
         let outcome = best(telling, GRACE).await;
         if outcome == Outcome::Delivered {
@@ -145,71 +164,41 @@ impl Poster {
         outcome
     }
 
-    /// Tells one instance how things stand.
-    pub async fn remind(&self, round: &Round) -> Outcome {
-        let Some(sender) = self.senders.get(&*round.receiver) else {
-            return Outcome::Refused;
-        };
-        for alerts in round.alerts.chunks(MAX_ALERTS) {
-            let sender = Arc::clone(sender);
-            let outcome = sender
-                .tell(round.instance, alerts.to_vec(), round.minimal)
-                .await;
-            if outcome != Outcome::Delivered {
-                return outcome;
-            }
-        }
-        Outcome::Delivered
-    }
-
-    async fn instances(&self, receiver: &str) -> Result<usize, String> {
-        let sender = self.senders.get(receiver).map(Arc::clone);
-        let sender = sender.ok_or("there is no such receiver any more")?;
-        let counting = tokio::task::spawn_blocking(move || match &sender.config.integration {
+    fn instances(&self) -> Result<usize, String> {
+        match &self.config.integration {
             Integration::Alertmanager(config) => addresses(config).map(|found| found.len()),
             _ => Err("it is no Alertmanager any more".to_owned()),
-        });
-        match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
-            Ok(Ok(count)) => count,
-            Ok(Err(_)) | Err(_) => Err("its files could not be read in time".to_owned()),
         }
     }
-}
 
-impl Sender {
     async fn tell(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         instance: usize,
         notices: Vec<Arc<Notice>>,
         minimal: bool,
     ) -> Outcome {
-        let receiver = self.config.name.clone();
-        let sent = self.exchange(move |sender| match &sender.config.integration {
+        let attempt = self.attempt(move |sender| match &sender.config.integration {
             Integration::Alertmanager(config) => {
-                request(config, instance, &notices, &sender.external_url, minimal)
+                let (receiver, url) = (&sender.config.name, &sender.external_url);
+                let messages = notices.iter();
+                let messages: Vec<Message> = messages
+                    .map(|notice| Message::new(notice, receiver, url, minimal))
+                    .collect();
+                request(config, instance, &messages, clock::now())
             }
             _ => Err("it is no Alertmanager any more".to_owned()),
         });
-        match sent.await {
-            Ok(reply) => {
-                let outcome = outcome_of(&reply, Proof::Status);
-                if outcome != Outcome::Delivered {
-                    let (status, advice) = (reply.status, advice(outcome, Some(reply.status)));
-                    warn!(receiver, instance, status, "{advice}");
-                }
-                outcome
-            }
-            Err(Trouble::Configuration(trouble)) => misconfigured(&receiver, &trouble),
-            Err(Trouble::Unreachable { timeout, cause }) => {
-                warn!(
-                    receiver,
-                    instance,
-                    cause,
-                    "an instance of the Alertmanager cannot be reached; it is told again"
-                );
-                unreachable(timeout)
-            }
+        let attempt = attempt.await;
+        let (status, cause) = (attempt.status(), attempt.cause());
+        let advice = advice("alertmanager", attempt.outcome, status);
+        let receiver = &self.config.name;
+        if attempt.outcome != Outcome::Delivered {
+            warn!(
+                receiver,
+                instance, status, cause, "{}; {}", advice.meaning, advice.consequence
+            );
         }
+        attempt.outcome
     }
 }
 

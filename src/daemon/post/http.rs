@@ -61,6 +61,7 @@ pub struct Reply {
 #[derive(Debug)]
 pub enum Trouble {
     /// A file cannot be read, or holds something else than it should: somebody has to mend it.
+    /// The text says which, and how.
     Configuration(String),
     /// The receiver cannot be reached, or does not answer: perhaps later.
     Unreachable {
