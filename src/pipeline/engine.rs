@@ -249,6 +249,10 @@ impl Engine {
             Arc::make_mut(ledger).enter(&observation);
             judging.observe(stream, &observation, now);
         });
+        // The very next row may show that relay works again.
+        if judging.relay_changed {
+            judging.follow_relay(&mut reading.sessions);
+        }
     }
 }
 

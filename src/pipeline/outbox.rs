@@ -424,16 +424,28 @@ impl Outbox {
         (takes_messages && other != index).then_some(other)
     }
 
+    /// Gives up what has been tried for too long.
+    pub fn expire(&mut self, now: Timestamp) {
+        for mailbox in &mut self.mailboxes {
+            mailbox.give_up_old(now);
+        }
+        self.hand_over(now);
+    }
+
     /// The messages to send now. Each is under way until [`Self::answered`] is told what came of it.
     pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
+        self.expire(now);
         let committed = self.journal.as_ref().map(|journal| journal.committed);
-        let due = self
-            .mailboxes
-            .iter_mut()
-            .flat_map(|mailbox| mailbox.due(now, committed.unwrap_or(u64::MAX)))
-            .collect();
-        self.hand_over(now);
-        due
+        let mailboxes = self.mailboxes.iter_mut();
+        mailboxes
+            .flat_map(|mailbox| mailbox.due(now, committed))
+            .collect()
+    }
+
+    /// Whether a message waits for nothing but the disk.
+    pub fn is_urgent(&self) -> bool {
+        let mut mailboxes = self.mailboxes.iter();
+        self.journal.is_some() && mailboxes.any(|mailbox| !mailbox.unsettled.is_empty())
     }
 
     /// What a receiver cannot take goes to its fallback as well. A fallback may have one of its own.

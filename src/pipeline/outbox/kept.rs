@@ -114,6 +114,9 @@ impl Outbox {
         if let Some(journal) = &mut self.journal {
             journal.committed = self.last_number;
             self.board.committed();
+            for mailbox in &mut self.mailboxes {
+                mailbox.unsettled.clear();
+            }
         }
     }
 

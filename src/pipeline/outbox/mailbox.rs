@@ -73,6 +73,9 @@ pub(super) struct Mailbox {
     pub(super) paused_until: Option<Timestamp>,
     /// Keys of the alerts that it was told of and that are not over.
     pub(super) told: BTreeSet<String>,
+    /// Keys of messages that wait for one before them to be gone from the disk, too: after a crash it would be sent
+    /// again, behind what came after it.
+    pub(super) unsettled: BTreeSet<String>,
     /// Messages that may go at once, and when that was.
     tokens: Option<(f64, Timestamp)>,
     /// Signs of life, if it is to get any.
@@ -100,6 +103,7 @@ impl Mailbox {
             waiting: BTreeMap::new(),
             paused_until: None,
             told: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             tokens: None,
             pulse: Pulse::default(),
         }
@@ -167,9 +171,8 @@ impl Mailbox {
         true
     }
 
-    /// The messages to send now. `committed`: the last one that may be sent.
-    pub(super) fn due(&mut self, now: Timestamp, committed: u64) -> Vec<Delivery> {
-        self.give_up_old(now);
+    /// The messages to send now. `committed`: the last one that may be sent; `None`: nothing is kept on disk.
+    pub(super) fn due(&mut self, now: Timestamp, committed: Option<u64>) -> Vec<Delivery> {
         if self.status.off || self.paused_until.is_some_and(|until| until > now) {
             return Vec::new();
         }
@@ -182,6 +185,10 @@ impl Mailbox {
         let mut taken: BTreeSet<String> = in_flight
             .map(|waiting| waiting.notice.key.clone())
             .collect();
+        if committed.is_some() {
+            taken.extend(self.unsettled.iter().cloned());
+        }
+        let committed = committed.unwrap_or(u64::MAX);
         let mut due = Vec::new();
         for (&number, waiting) in &mut self.waiting {
             if free == 0 || left < 1.0 {
@@ -218,7 +225,7 @@ impl Mailbox {
         (tokens + passed * f64::from(rate.per_minute) / 60.0).min(burst)
     }
 
-    fn give_up_old(&mut self, now: Timestamp) {
+    pub(super) fn give_up_old(&mut self, now: Timestamp) {
         let is_too_old = |waiting: &Waiting| {
             let age = if waiting.notice.is_resolved() {
                 RESOLVE_AGE
@@ -248,6 +255,8 @@ impl Mailbox {
         });
         waiting.changed = true;
         waiting.want_fallback();
+        let key = waiting.notice.key.clone();
+        self.settle_first(key);
         self.status.given_up += 1;
         let dead: Vec<u64> = self
             .waiting
@@ -342,6 +351,7 @@ impl Mailbox {
         self.status.latency_sum += seconds;
         self.status.delivered += 1;
         self.status.last_success = Some(now);
+        self.settle_first(waiting.notice.key.clone());
         // What is dead and came before it says the opposite of what holds, or nothing new.
         for (_, earlier) in self.waiting.range_mut(..number) {
             if let Some(death) = &mut earlier.death
@@ -419,10 +429,19 @@ impl Mailbox {
         match self.waiting.get(&number) {
             None => Discard::Unknown,
             Some(waiting) if waiting.in_flight => Discard::UnderWay,
-            Some(_) => {
+            Some(waiting) => {
+                let key = waiting.notice.key.clone();
                 self.waiting.remove(&number);
+                self.settle_first(key);
                 Discard::Gone
             }
+        }
+    }
+
+    /// A message is out of the way: the next one of its alert goes when that is on disk.
+    fn settle_first(&mut self, key: String) {
+        if self.living().any(|waiting| waiting.notice.key == key) {
+            self.unsettled.insert(key);
         }
     }
 

@@ -427,6 +427,42 @@ fn revived(
 }
 
 #[test]
+fn an_end_waits_until_its_beginning_is_gone_from_the_disk_too() {
+    let receivers = [receiver("one", &ALL)];
+    let [trigger, resolve] = notices("a");
+    let outcomes = [Some(Outcome::Delivered), Some(Outcome::Refused), None];
+    for outcome in outcomes {
+        let mut saved = Saved::default();
+        let mut outbox = Outbox::restore(&saved).unwrap();
+        outbox.set_receivers(receivers.to_vec(), at(0));
+        outbox.add(&trigger, at(0));
+        outbox.add(&resolve, at(0));
+        let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(0));
+        match outcome {
+            Some(Outcome::Refused) => {
+                for second in [0, 2] {
+                    assert_eq!(numbers(&mut outbox, second), [1]);
+                    outbox.answered(1, Outcome::Refused, at(second), 0.0);
+                }
+            }
+            Some(outcome) => {
+                assert_eq!(numbers(&mut outbox, 0), [1]);
+                outbox.answered(1, outcome, at(0), 0.0);
+            }
+            None => assert_eq!(outbox.discard(1), Discard::Gone),
+        }
+        assert!(outbox.is_urgent(), "{outcome:?}");
+        assert_eq!(numbers(&mut outbox, 2), [0; 0], "{outcome:?}");
+        // Killed now, it would begin anew; committed, it goes on.
+        let mut changes = Changes::default();
+        outbox.take_changes(&mut Written::of(&saved), &mut changes);
+        outbox.committed();
+        assert!(!outbox.is_urgent());
+        assert_eq!(numbers(&mut outbox, 2), [2], "{outcome:?}");
+    }
+}
+
+#[test]
 fn messages_and_counts_outlive_a_crash() {
     let receivers = [receiver("one", &ALL), receiver("two", &ALL)];
     let [trigger, resolve] = notices("a");
