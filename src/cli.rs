@@ -48,7 +48,7 @@ enum Command {
     Preflight(preflight::Arguments),
     /// Read a configuration and print what it means
     CheckConfig(check_config::Arguments),
-    /// Try a receiver
+    /// Try a receiver; see and steer the notifications that wait, or that no receiver took
     Notify(notify::Arguments),
 }
 

@@ -1,8 +1,10 @@
 //! Plain data → what people and machines read. Nothing here decides anything.
 
 pub mod advice;
+pub mod alertmanager;
 pub mod json;
 pub mod message;
+pub mod messages;
 pub mod metrics;
 pub mod nagios;
 pub mod pagerduty;

@@ -363,9 +363,13 @@ impl Judging {
     fn send(&mut self, now: Timestamp) {
         let news = std::mem::take(&mut self.news);
         self.is_urgent |= !news.is_empty();
+        for notice in &news {
+            self.outbox.add_single(notice, now);
+        }
         for notice in self.summaries.gather(news, now) {
             self.outbox.add(&Arc::new(notice), now);
         }
+        self.outbox.stand(self.alerts.firing(), now);
     }
 
     /// The verdict on every connector of the ledger, ordered by server and connector.
