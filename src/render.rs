@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod nagios;
 pub mod pagerduty;
 pub mod preflight;
+pub mod queue;
 pub mod report;
 pub mod runbook;
 pub mod sample;

@@ -39,6 +39,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Throw notifications away
     Drop(drop::Arguments),
+    /// Send a test to one receiver, and say what it answers and what that means
+    Test(test::Arguments),
 }
 
 /// Whose notifications.
@@ -60,6 +62,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Command::List(arguments) => list::main(arguments),
         Command::Replay(arguments) => replay::main(arguments),
         Command::Drop(arguments) => drop::main(arguments),
+        Command::Test(arguments) => test::main(arguments),
     }
 }
 

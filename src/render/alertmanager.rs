@@ -24,17 +24,17 @@ pub fn body<'a>(
     let alert = |notice: &Notice| {
         let message = Message::new(notice, "", external_url, minimal);
         // A server's clock may be a little ahead, and an end before the beginning is refused.
-        let holds_until = now.max(notice.starts_at).checked_add(life);
-        let ends_at = notice.ends_at.or(holds_until.ok());
+        let holds_until = now.max(message.starts_at).checked_add(life);
+        let ends_at = message.ends_at.or(holds_until.ok());
         json!({
             "labels": labels(&message),
             "annotations": shortened(annotations(&message), minimal),
             "startsAt": notice.starts_at.to_string(),
             "endsAt": ends_at.unwrap_or(Timestamp::MAX).to_string(),
-            "generatorURL": external_url,
+            "generatorURL": message.external_url,
         })
     };
-    Value::Array(notices.map(alert).collect()).to_string()
+    Value::Array(messages.iter().map(alert).collect()).to_string()
 }
 
 /// A label without value is none.
@@ -47,19 +47,16 @@ fn labels(message: &Message) -> Map<String, Value> {
     ];
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     labels
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
         .collect()
 }
 
-/// The severity is a label.
-fn shortened(annotations: Value, minimal: bool) -> Value {
+/// The severity is a label, and an annotation without text says nothing.
+fn without_severity(annotations: Value) -> Value {
     let Value::Object(mut annotations) = annotations else {
         return annotations;
     };
-    annotations.retain(|name, value| {
-        let is_wanted = !minimal || name == "summary" || name == "runbook_url";
-        name != "severity" && is_wanted && value.as_str() != Some("")
-    });
+    annotations.retain(|name, value| name != "severity" && value.as_str() != Some(""));
     Value::Object(annotations)
 }
 
@@ -69,6 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::pipeline::alert::Notice;
     use crate::pipeline::session::Place;
     use crate::pipeline::verdict;
     use crate::pipeline::verdict::reason::AlertName;
@@ -103,8 +101,8 @@ mod tests {
     }
 
     fn told(notice: &Notice, minimal: bool, now: i64) -> Value {
-        let moment = (at(now), SignedDuration::from_secs(240));
-        let body = body([notice].into_iter(), "http://cd/", minimal, moment);
+        let message = Message::new(notice, "alertmanager", "http://cd/", minimal);
+        let body = body(&[message], at(now), SignedDuration::from_secs(240));
         let Value::Array(mut alerts) = serde_json::from_str(&body).unwrap() else {
             unreachable!("a list");
         };
@@ -139,6 +137,6 @@ mod tests {
         assert!(names.iter().any(|name| *name == "observed"));
         let alert = told(&notice(None), true, 1000);
         let names: Vec<&String> = alert["annotations"].as_object().unwrap().keys().collect();
-        assert_eq!(names, ["runbook_url", "summary"]);
+        assert_eq!(names, ["runbook_url", "since", "summary"]);
     }
 }

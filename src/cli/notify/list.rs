@@ -13,7 +13,7 @@ use crate::daemon::clock;
 use crate::pipeline::outbox::wish::Message;
 use crate::pipeline::outbox::wish::Reply;
 use crate::pipeline::outbox::wish::Wish;
-use crate::render::messages;
+use crate::render::queue;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -45,8 +45,8 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     };
     messages.retain(is_wanted);
     match arguments.format {
-        Format::Text => answer(&messages::table(&messages, clock::now()), 0, FAILED),
-        Format::Json => match messages::json(&messages) {
+        Format::Text => answer(&queue::table(&messages, clock::now()), 0, FAILED),
+        Format::Json => match queue::json(&messages) {
             Ok(text) => answer(&text, 0, FAILED),
             Err(error) => failed(&error.to_string()),
         },

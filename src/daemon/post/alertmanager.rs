@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
@@ -28,6 +29,7 @@ use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::resend::LIFE;
 use crate::pipeline::outbox::resend::Round;
 use crate::render::alertmanager;
+use crate::render::message::Message;
 
 /// What follows the address of an instance.
 const PATH: &str = "api/v2/alerts";
@@ -61,9 +63,8 @@ pub(super) fn kind(integration: &Integration) -> Kind {
 pub(super) fn request(
     config: &AlertmanagerConfig,
     instance: usize,
-    notices: &[Arc<Notice>],
-    external_url: &str,
-    minimal: bool,
+    messages: &[Message],
+    now: Timestamp,
 ) -> Result<Request, String> {
     let mut addresses = addresses(config)?;
     if instance >= addresses.len() {
@@ -72,10 +73,7 @@ pub(super) fn request(
     let url = addresses.swap_remove(instance);
     let resend = SignedDuration::try_from(config.resend_interval).unwrap_or(SignedDuration::MAX);
     let life = resend.saturating_mul(i32::try_from(LIFE).unwrap_or(i32::MAX));
-    let notices = notices.iter().map(|notice| &**notice);
-    let moment = (clock::now(), life);
-    let body = alertmanager::body(notices, external_url, minimal, moment);
-    Ok(Request::post(url, body))
+    Ok(Request::post(url, alertmanager::body(messages, now, life)))
 }
 
 /// The addresses of the API of every instance.
@@ -114,20 +112,45 @@ fn address(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Poster {
+    /// The sender for a receiver that is an Alertmanager.
+    pub(super) fn alertmanager(&self, receiver: &str) -> Option<&Arc<Sender>> {
+        let sender = self.senders.get(receiver)?;
+        let is_meant = matches!(sender.config.integration, Integration::Alertmanager(_));
+        is_meant.then_some(sender)
+    }
+
+    /// Tells one instance how things stand.
+    pub async fn remind(&self, round: &Round) -> Outcome {
+        let Some(sender) = self.alertmanager(&round.receiver) else {
+            return Outcome::Refused;
+        };
+        for alerts in round.alerts.chunks(MAX_ALERTS) {
+            let alerts = alerts.to_vec();
+            let outcome = sender.tell(round.instance, alerts, round.minimal).await;
+            if outcome != Outcome::Delivered {
+                return outcome;
+            }
+        }
+        Outcome::Delivered
+    }
+}
+
+impl Sender {
     /// Tells every instance of a change. One that takes it is enough; the others are reminded.
-    pub(super) async fn tell_all(&self, delivery: &Delivery) -> Outcome {
+    pub(super) async fn tell_all(self: &Arc<Self>, delivery: &Delivery) -> Outcome {
         let receiver = &*delivery.receiver;
-        let count = match self.instances(receiver).await {
-            Ok(count) => count,
-            Err(trouble) => return misconfigured(receiver, &trouble),
+        let counting = Arc::clone(self);
+        let counting = tokio::task::spawn_blocking(move || counting.instances());
+        let count = match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
+            Ok(Ok(Ok(count))) => count,
+            Ok(Ok(Err(trouble))) => return misconfigured(receiver, &trouble),
+            Ok(Err(_)) | Err(_) => return misconfigured(receiver, "no file could be read in time"),
         };
         let mut telling = JoinSet::new();
         for instance in 0..count {
-            if let Some(sender) = self.senders.get(receiver) {
-                let sender = Arc::clone(sender);
-                let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
-                telling.spawn(async move { sender.tell(instance, notices, minimal).await });
-            }
+            let sender = Arc::clone(self);
+            let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
+            telling.spawn(async move { sender.tell(instance, notices, minimal).await });
         }
         let outcome = best(telling, GRACE).await;
         if outcome == Outcome::Delivered {
@@ -165,11 +188,9 @@ impl Poster {
             Ok(Err(_)) | Err(_) => Err("its files could not be read in time".to_owned()),
         }
     }
-}
 
-impl Sender {
     async fn tell(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         instance: usize,
         notices: Vec<Arc<Notice>>,
         minimal: bool,
@@ -177,7 +198,12 @@ impl Sender {
         let receiver = self.config.name.clone();
         let attempt = self.exchange(move |sender| match &sender.config.integration {
             Integration::Alertmanager(config) => {
-                request(config, instance, &notices, &sender.external_url, minimal)
+                let (receiver, url) = (&sender.config.name, &sender.external_url);
+                let messages = notices.iter();
+                let messages: Vec<Message> = messages
+                    .map(|notice| Message::new(notice, receiver, url, minimal))
+                    .collect();
+                request(config, instance, &messages, clock::now())
             }
             _ => Err("it is no Alertmanager any more".to_owned()),
         });

@@ -1,7 +1,5 @@
 //! A sign of life for a dead man's switch: a GET or a POST without a word.
 
-use std::sync::Arc;
-
 use reqwest::Method;
 use tracing::debug;
 
@@ -27,7 +25,7 @@ pub(super) fn request(config: &HeartbeatConfig) -> Result<Request, String> {
 impl Poster {
     /// Gives a sign of life.
     pub async fn beat(&self, receiver: &str) -> Outcome {
-        let Some(sender) = self.senders.get(receiver).map(Arc::clone) else {
+        let Some(sender) = self.senders.get(receiver) else {
             return Outcome::Refused;
         };
         let attempt = sender.exchange(|sender| match &sender.config.integration {
