@@ -4,7 +4,6 @@ pub mod advice;
 pub mod alertmanager;
 pub mod json;
 pub mod message;
-pub mod messages;
 pub mod metrics;
 pub mod nagios;
 pub mod pagerduty;

@@ -31,8 +31,6 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send a test to one receiver, and say what it answers and what that means
-    Test(test::Arguments),
     /// Print the notifications that wait for a receiver, and those that it will not get
     List(list::Arguments),
     /// Send notifications again: dead ones as if they were new, waiting ones at once
@@ -62,7 +60,6 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Command::List(arguments) => list::main(arguments),
         Command::Replay(arguments) => replay::main(arguments),
         Command::Drop(arguments) => drop::main(arguments),
-        Command::Test(arguments) => test::main(arguments),
     }
 }
 

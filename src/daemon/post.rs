@@ -119,8 +119,7 @@ impl Poster {
             let notice = Arc::clone(notice);
             let make = move |sender: &Sender| match &sender.config.integration {
                 Integration::Alertmanager(config) => {
-                    let url = &sender.external_url;
-                    alertmanager::request(config, instance, &[notice], url, false)
+                    alertmanager::request(config, instance, &[sender.message(&notice, false)])
                 }
                 Integration::Heartbeat(config) => heartbeat::request(config),
                 _ => sender.request(&notice, false),
@@ -175,9 +174,13 @@ impl Sender {
         }
     }
 
+    fn message(&self, notice: &Notice, minimal: bool) -> Message {
+        Message::new(notice, &self.config.name, &self.external_url, minimal)
+    }
+
     /// The request for a message, of the kinds that take messages.
     fn request(&self, notice: &Notice, minimal: bool) -> Result<Request, String> {
-        let message = Message::new(notice, &self.config.name, &self.external_url, minimal);
+        let message = self.message(notice, minimal);
         match &self.config.integration {
             Integration::Webhook(config) => {
                 let body = match &self.template {

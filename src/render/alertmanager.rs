@@ -9,27 +9,19 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::pipeline::alert::Notice;
 use crate::render::message::Message;
 use crate::render::webhook::annotations;
 
-/// What an instance is told of: what fires holds for `life` from `now` on, unless it is told again. `minimal`: without
-/// what could be too long for somebody in between.
-pub fn body<'a>(
-    notices: impl Iterator<Item = &'a Notice>,
-    external_url: &str,
-    minimal: bool,
-    (now, life): (Timestamp, SignedDuration),
-) -> String {
-    let alert = |notice: &Notice| {
-        let message = Message::new(notice, "", external_url, minimal);
+/// What an instance is told of: what fires holds for `life` from `now` on, unless it is told again.
+pub fn body(messages: &[Message], now: Timestamp, life: SignedDuration) -> String {
+    let alert = |message: &Message| {
         // A server's clock may be a little ahead, and an end before the beginning is refused.
         let holds_until = now.max(message.starts_at).checked_add(life);
         let ends_at = message.ends_at.or(holds_until.ok());
         json!({
-            "labels": labels(&message),
-            "annotations": shortened(annotations(&message), minimal),
-            "startsAt": notice.starts_at.to_string(),
+            "labels": labels(message),
+            "annotations": without_severity(annotations(message)),
+            "startsAt": message.starts_at.to_string(),
             "endsAt": ends_at.unwrap_or(Timestamp::MAX).to_string(),
             "generatorURL": message.external_url,
         })
@@ -40,10 +32,10 @@ pub fn body<'a>(
 /// A label without value is none.
 fn labels(message: &Message) -> Map<String, Value> {
     let labels = [
-        ("alertname", message.alertname.to_owned()),
-        ("severity", message.severity.as_str().to_owned()),
-        ("connector", message.connector.clone()),
-        ("server", message.server.clone()),
+        ("alertname", message.alertname),
+        ("severity", message.severity.as_str()),
+        ("connector", &message.connector),
+        ("server", &message.server),
     ];
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     labels

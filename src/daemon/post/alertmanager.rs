@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
@@ -64,7 +63,6 @@ pub(super) fn request(
     config: &AlertmanagerConfig,
     instance: usize,
     messages: &[Message],
-    now: Timestamp,
 ) -> Result<Request, String> {
     let mut addresses = addresses(config)?;
     if instance >= addresses.len() {
@@ -73,7 +71,8 @@ pub(super) fn request(
     let url = addresses.swap_remove(instance);
     let resend = SignedDuration::try_from(config.resend_interval).unwrap_or(SignedDuration::MAX);
     let life = resend.saturating_mul(i32::try_from(LIFE).unwrap_or(i32::MAX));
-    Ok(Request::post(url, alertmanager::body(messages, now, life)))
+    let body = alertmanager::body(messages, clock::now(), life);
+    Ok(Request::post(url, body))
 }
 
 /// The addresses of the API of every instance.
@@ -112,45 +111,20 @@ fn address(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Poster {
-    /// The sender for a receiver that is an Alertmanager.
-    pub(super) fn alertmanager(&self, receiver: &str) -> Option<&Arc<Sender>> {
-        let sender = self.senders.get(receiver)?;
-        let is_meant = matches!(sender.config.integration, Integration::Alertmanager(_));
-        is_meant.then_some(sender)
-    }
-
-    /// Tells one instance how things stand.
-    pub async fn remind(&self, round: &Round) -> Outcome {
-        let Some(sender) = self.alertmanager(&round.receiver) else {
-            return Outcome::Refused;
-        };
-        for alerts in round.alerts.chunks(MAX_ALERTS) {
-            let alerts = alerts.to_vec();
-            let outcome = sender.tell(round.instance, alerts, round.minimal).await;
-            if outcome != Outcome::Delivered {
-                return outcome;
-            }
-        }
-        Outcome::Delivered
-    }
-}
-
-impl Sender {
     /// Tells every instance of a change. One that takes it is enough; the others are reminded.
-    pub(super) async fn tell_all(self: &Arc<Self>, delivery: &Delivery) -> Outcome {
+    pub(super) async fn tell_all(&self, delivery: &Delivery) -> Outcome {
         let receiver = &*delivery.receiver;
-        let counting = Arc::clone(self);
-        let counting = tokio::task::spawn_blocking(move || counting.instances());
-        let count = match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
-            Ok(Ok(Ok(count))) => count,
-            Ok(Ok(Err(trouble))) => return misconfigured(receiver, &trouble),
-            Ok(Err(_)) | Err(_) => return misconfigured(receiver, "no file could be read in time"),
+        let count = match self.instances(receiver).await {
+            Ok(count) => count,
+            Err(trouble) => return misconfigured(receiver, &trouble),
         };
         let mut telling = JoinSet::new();
         for instance in 0..count {
-            let sender = Arc::clone(self);
-            let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
-            telling.spawn(async move { sender.tell(instance, notices, minimal).await });
+            if let Some(sender) = self.senders.get(receiver) {
+                let sender = Arc::clone(sender);
+                let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
+                telling.spawn(async move { sender.tell(instance, notices, minimal).await });
+            }
         }
         let outcome = best(telling, GRACE).await;
         if outcome == Outcome::Delivered {
@@ -188,9 +162,11 @@ impl Sender {
             Ok(Err(_)) | Err(_) => Err("its files could not be read in time".to_owned()),
         }
     }
+}
 
+impl Sender {
     async fn tell(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         instance: usize,
         notices: Vec<Arc<Notice>>,
         minimal: bool,
@@ -198,12 +174,8 @@ impl Sender {
         let receiver = self.config.name.clone();
         let attempt = self.exchange(move |sender| match &sender.config.integration {
             Integration::Alertmanager(config) => {
-                let (receiver, url) = (&sender.config.name, &sender.external_url);
-                let messages = notices.iter();
-                let messages: Vec<Message> = messages
-                    .map(|notice| Message::new(notice, receiver, url, minimal))
-                    .collect();
-                request(config, instance, &messages, clock::now())
+                let messages = notices.iter().map(|it| sender.message(it, minimal));
+                request(config, instance, &messages.collect::<Vec<_>>())
             }
             _ => Err("it is no Alertmanager any more".to_owned()),
         });

@@ -77,9 +77,8 @@ impl Attempt {
 
     /// The answer as people read it: status, `Retry-After` and body, or why there is none. `masked` hides secrets.
     pub fn answer(&self, masked: impl Fn(&str) -> String) -> String {
-        let reply = match &self.reply {
-            Ok(reply) => reply,
-            Err(_) => return masked(self.cause().unwrap_or_default()),
+        let Ok(reply) = &self.reply else {
+            return masked(self.cause().unwrap_or_default());
         };
         let status = StatusCode::from_u16(reply.status).ok();
         let reason = status.and_then(|status| status.canonical_reason());

@@ -1,5 +1,7 @@
 //! A sign of life for a dead man's switch: a GET or a POST without a word.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use tracing::debug;
 
@@ -25,7 +27,7 @@ pub(super) fn request(config: &HeartbeatConfig) -> Result<Request, String> {
 impl Poster {
     /// Gives a sign of life.
     pub async fn beat(&self, receiver: &str) -> Outcome {
-        let Some(sender) = self.senders.get(receiver) else {
+        let Some(sender) = self.senders.get(receiver).map(Arc::clone) else {
             return Outcome::Refused;
         };
         let attempt = sender.exchange(|sender| match &sender.config.integration {
