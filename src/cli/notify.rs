@@ -1,6 +1,6 @@
-//! `certdrift notify`: trying receivers, and looking after the notifications that wait, or that no receiver took.
+//! `certdrift notify`: trying receivers, and the notifications that wait, or that no receiver took.
 //!
-//! The running daemon is asked, because the state is its own; while none runs, the state is opened.
+//! For these the running daemon is asked, because the state is its own; while none runs, the state is opened.
 
 mod drop;
 mod list;
@@ -56,10 +56,10 @@ struct Place {
 /// Does what the command line asks for.
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match &arguments.command {
+        Command::Test(arguments) => test::main(arguments),
         Command::List(arguments) => list::main(arguments),
         Command::Replay(arguments) => replay::main(arguments),
         Command::Drop(arguments) => drop::main(arguments),
-        Command::Test(arguments) => test::main(arguments),
     }
 }
 

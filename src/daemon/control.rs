@@ -112,7 +112,7 @@ impl fmt::Display for ControlError {
             Self::System { path, error } if error.kind() == io::ErrorKind::PermissionDenied => {
                 write!(
                     f,
-                    "{}: {error}. Only the account that certdrift runs as may ask for this; try `sudo -u certdrift certdrift notify …`",
+                    "{}: {error}. Only root and the account that certdrift runs as may ask for this; try `sudo certdrift notify …`",
                     path.display()
                 )
             }

@@ -4,6 +4,7 @@
 //! same for all.
 
 mod alertmanager;
+pub mod attempt;
 mod heartbeat;
 pub mod http;
 mod pagerduty;
@@ -19,32 +20,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::Client;
-use reqwest::StatusCode;
-use secrecy::ExposeSecret;
-use tracing::error;
 use tracing::info;
-use tracing::warn;
 
 use crate::config::Integration;
 use crate::config::ReceiverConfig;
-use crate::config::UrlSource;
-use crate::config::check_teams_url;
-use crate::config::check_url;
-use crate::daemon::clock;
+use crate::daemon::post::attempt::Attempt;
 use crate::daemon::post::http::Http;
-use crate::daemon::post::http::Reply;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
 use crate::daemon::post::http::Trouble;
 use crate::daemon::post::request::Request;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
-use crate::pipeline::outbox::answer::Answer;
 use crate::pipeline::outbox::answer::Proof;
-use crate::pipeline::outbox::answer::outcome;
-use crate::render::advice::advice;
 use crate::render::message::Message;
 use crate::render::template::Template;
 use crate::render::webhook as alertmanager_body;
@@ -78,7 +67,7 @@ impl Poster {
     pub fn new(receivers: &[ReceiverConfig], external_url: &str) -> Result<Self, String> {
         let plain = http::plain_client()?;
         let senders = receivers.iter().map(|receiver| {
-            refuse_switched_off(receiver)?;
+            teams::refuse_switched_off(&receiver.integration)?;
             let sender = Sender {
                 config: receiver.clone(),
                 http: Http::new(&receiver.http, &plain),
@@ -94,26 +83,27 @@ impl Poster {
 
     /// Tries once to deliver a message.
     pub async fn send(&self, delivery: &Delivery) -> Outcome {
-        if let Some(sender) = self.alertmanager(&delivery.receiver) {
-            return sender.tell_all(delivery).await;
-        }
         let receiver = &*delivery.receiver;
-        let integration = self
-            .senders
-            .get(receiver)
-            .map_or("", |sender| sender.config.integration.as_str());
-        let prepared = self
-            .prepare(receiver, &delivery.notice, delivery.minimal)
-            .await;
-        let attempt = match prepared {
-            Ok(prepared) => prepared.exchange().await,
-            Err(trouble) => Attempt::failed(trouble),
+        let Ok(sender) = self.sender(receiver) else {
+            return Outcome::Refused;
         };
-        log(delivery, integration, &attempt);
+        let integration = &sender.config.integration;
+        if matches!(integration, Integration::Alertmanager(_)) {
+            return self.tell_all(delivery).await;
+        }
+        let integration = integration.as_str();
+        let (notice, minimal) = (Arc::clone(&delivery.notice), delivery.minimal);
+        let attempt = sender
+            .exchange(move |sender| sender.request(&notice, minimal))
+            .await;
+        attempt.complain(receiver, integration, None);
+        if attempt.outcome == Outcome::Delivered {
+            log_delivered(delivery);
+        }
         attempt.outcome
     }
 
-    /// Makes the request for a message. Reads files, and so takes a thread that may wait.
+    /// The requests that would tell a receiver of something, one for each instance. Sends nothing.
     ///
     /// # Errors
     /// [`Trouble::Configuration`].
@@ -121,13 +111,60 @@ impl Poster {
         &self,
         receiver: &str,
         notice: &Arc<Notice>,
-        minimal: bool,
+    ) -> Result<Vec<Prepared>, Trouble> {
+        let instances = self.instances(receiver).await;
+        let mut prepared = Vec::new();
+        for instance in 0..instances.map_err(Trouble::Configuration)? {
+            let sender = self.sender(receiver).map_err(Trouble::Configuration)?;
+            let notice = Arc::clone(notice);
+            let make = move |sender: &Sender| match &sender.config.integration {
+                Integration::Alertmanager(config) => {
+                    alertmanager::request(config, instance, &[sender.message(&notice, false)])
+                }
+                Integration::Heartbeat(config) => heartbeat::request(config),
+                _ => sender.request(&notice, false),
+            };
+            prepared.push(sender.prepare(make).await?);
+        }
+        Ok(prepared)
+    }
+
+    fn sender(&self, receiver: &str) -> Result<Arc<Sender>, String> {
+        let sender = self.senders.get(receiver).map(Arc::clone);
+        sender.ok_or_else(|| "there is no such receiver any more".to_owned())
+    }
+}
+
+impl Sender {
+    /// Makes a request, and sends it once.
+    async fn exchange(
+        self: Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
+    ) -> Attempt {
+        match self.prepare(make).await {
+            Ok(prepared) => prepared.exchange().await,
+            Err(trouble) => Attempt::failed(trouble),
+        }
+    }
+
+    /// Makes a request, on a thread that may wait for files.
+    async fn prepare(
+        self: Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
     ) -> Result<Prepared, Trouble> {
+        let preparing = tokio::task::spawn_blocking(move || {
+            let mut request = make(&self).map_err(Trouble::Configuration)?;
+            let client = self.http.prepare(&mut request)?;
+            Ok(Prepared {
+                request,
+                client,
+                proof: match self.config.integration {
+                    Integration::Slack(_) => Proof::Ok,
+                    _ => Proof::Status,
+                },
+            })
+        });
         let fault = |text: &str| Trouble::Configuration(text.to_owned());
-        let sender = self.senders.get(receiver);
-        let sender = Arc::clone(sender.ok_or_else(|| fault("there is no such receiver any more"))?);
-        let notice = Arc::clone(notice);
-        let preparing = tokio::task::spawn_blocking(move || sender.prepare(&notice, minimal));
         match tokio::time::timeout(TOTAL_TIMEOUT, preparing).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(_)) => Err(fault("making the request broke down")),
@@ -136,49 +173,14 @@ impl Poster {
             )),
         }
     }
-}
 
-impl Sender {
-    /// Makes a request, on a thread that may wait for files, and sends it.
-    async fn attempt(
-        self: &Arc<Self>,
-        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
-    ) -> Attempt {
-        let sender = Arc::clone(self);
-        let preparing = tokio::task::spawn_blocking(move || {
-            let request = make(&sender).map_err(Trouble::Configuration)?;
-            sender.complete(request)
-        });
-        let prepared = tokio::time::timeout(TOTAL_TIMEOUT, preparing).await;
-        match prepared {
-            Ok(Ok(Ok(prepared))) => prepared.exchange().await,
-            Ok(Ok(Err(trouble))) => Attempt::failed(trouble),
-            Ok(Err(_)) | Err(_) => Attempt::failed(Trouble::Configuration(
-                "its files could not be read in time; is their disk there?".to_owned(),
-            )),
-        }
+    fn message(&self, notice: &Notice, minimal: bool) -> Message {
+        Message::new(notice, &self.config.name, &self.external_url, minimal)
     }
 
-    fn prepare(&self, notice: &Notice, minimal: bool) -> Result<Prepared, Trouble> {
-        let request = self.request(notice, minimal);
-        self.complete(request.map_err(Trouble::Configuration)?)
-    }
-
-    /// Adds what every request to the receiver has.
-    fn complete(&self, mut request: Request) -> Result<Prepared, Trouble> {
-        let client = self.http.prepare(&mut request)?;
-        Ok(Prepared {
-            request,
-            client,
-            proof: match self.config.integration {
-                Integration::Slack(_) => Proof::Ok,
-                _ => Proof::Status,
-            },
-        })
-    }
-
+    /// The request for a message, of the kinds that take messages.
     fn request(&self, notice: &Notice, minimal: bool) -> Result<Request, String> {
-        let message = Message::new(notice, &self.config.name, &self.external_url, minimal);
+        let message = self.message(notice, minimal);
         match &self.config.integration {
             Integration::Webhook(config) => {
                 let body = match &self.template {
@@ -187,13 +189,22 @@ impl Sender {
                 };
                 webhook::request(config, &message.id, body)
             }
-            Integration::Alertmanager(config) => {
-                alertmanager::request(config, 0, &[message], clock::now())
-            }
             Integration::PagerDuty(config) => pagerduty::request(config, &message),
             Integration::Slack(url) => slack::request(url, &message),
             Integration::Teams(url) => teams::request(url, &message),
-            Integration::Heartbeat(config) => heartbeat::request(config),
+            Integration::Alertmanager(_) | Integration::Heartbeat(_) => {
+                Err("it takes no messages any more".to_owned())
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// Sends it, once.
+    pub async fn exchange(&self) -> Attempt {
+        match http::exchange(&self.client, &self.request).await {
+            Ok(reply) => Attempt::answered(reply, self.proof),
+            Err(trouble) => Attempt::failed(trouble),
         }
     }
 }
@@ -216,141 +227,10 @@ pub fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
         .collect()
 }
 
-/// A file with an address that Microsoft has switched off is told when the configuration is read, if it is there by
-/// then; otherwise at the send.
-fn refuse_switched_off(receiver: &ReceiverConfig) -> Result<(), String> {
-    let Integration::Teams(source @ UrlSource::File(file)) = &receiver.integration else {
-        return Ok(());
-    };
-    let Ok(text) = secret::read(file) else {
-        return Ok(());
-    };
-    if check_url(text.expose_secret()).is_err() {
-        return Ok(());
-    }
-    secret::url(source, check_teams_url).map(|_| ())
-}
-
-impl Prepared {
-    /// Sends it, once.
-    pub async fn exchange(&self) -> Attempt {
-        match http::exchange(&self.client, &self.request).await {
-            Ok(reply) => Attempt {
-                outcome: outcome_of(&reply, self.proof),
-                reply: Ok(reply),
-            },
-            Err(trouble) => Attempt::failed(trouble),
-        }
-    }
-}
-
-/// What came of one try.
-#[derive(Debug)]
-pub struct Attempt {
-    /// What it means.
-    pub outcome: Outcome,
-    /// The answer, or why there is none.
-    pub reply: Result<Reply, Trouble>,
-}
-
-impl Attempt {
-    fn failed(trouble: Trouble) -> Self {
-        Self {
-            outcome: outcome_of_trouble(&trouble),
-            reply: Err(trouble),
-        }
-    }
-
-    /// The status code of the answer.
-    pub fn status(&self) -> Option<u16> {
-        self.reply.as_ref().ok().map(|reply| reply.status)
-    }
-
-    /// Why there is no answer.
-    fn cause(&self) -> Option<&str> {
-        match &self.reply {
-            Ok(_) => None,
-            Err(Trouble::Configuration(cause) | Trouble::Unreachable { cause, .. }) => Some(cause),
-        }
-    }
-
-    /// The answer as people read it: status, `Retry-After` and body, or why there is none. `masked` hides secrets.
-    pub fn answer(&self, masked: impl Fn(&str) -> String) -> String {
-        match &self.reply {
-            Ok(reply) => {
-                let status = StatusCode::from_u16(reply.status).ok();
-                let reason = status.and_then(|status| status.canonical_reason());
-                let mut lines = vec![format!("{} {}", reply.status, reason.unwrap_or_default())];
-                lines.extend(
-                    reply
-                        .retry_after
-                        .iter()
-                        .map(|after| format!("retry-after: {}", masked(after))),
-                );
-                lines.extend(reply.body.iter().map(|body| masked(body)));
-                lines.join("\n").trim_end().to_owned()
-            }
-            Err(Trouble::Configuration(cause) | Trouble::Unreachable { cause, .. }) => {
-                masked(cause)
-            }
-        }
-    }
-}
-
-/// What an answer means.
-pub fn outcome_of(reply: &Reply, proof: Proof) -> Outcome {
-    let answer = Answer {
-        status: reply.status,
-        retry_after: reply.retry_after.as_deref(),
-        body: reply.body.as_deref(),
-    };
-    outcome(answer, proof, clock::now())
-}
-
-/// What it means that there is no answer.
-pub fn outcome_of_trouble(trouble: &Trouble) -> Outcome {
-    let reason = match trouble {
-        Trouble::Configuration(_) => {
-            return Outcome::Misconfigured {
-                reason: FailureReason::Other,
-            };
-        }
-        Trouble::Unreachable { timeout: true, .. } => FailureReason::Timeout,
-        Trouble::Unreachable { timeout: false, .. } => FailureReason::Other,
-    };
-    Outcome::Retry {
-        reason,
-        after: None,
-    }
-}
-
-fn log(delivery: &Delivery, integration: &str, attempt: &Attempt) {
-    let receiver = &*delivery.receiver;
-    let advice = advice(integration, attempt.outcome, attempt.status());
-    let status = attempt.status();
-    let cause = attempt.cause();
-    match attempt.outcome {
-        Outcome::Delivered => {
-            let state = if delivery.notice.is_resolved() {
-                "resolved"
-            } else {
-                "firing"
-            };
-            info!(
-                receiver,
-                alertname = delivery.notice.name.as_str(),
-                status = state,
-                id = delivery.notice.id,
-                "notification delivered"
-            );
-        }
-        Outcome::Retry { .. } => warn!(
-            receiver,
-            status, cause, "{}; {}", advice.meaning, advice.consequence
-        ),
-        Outcome::Misconfigured { .. } | Outcome::Refused | Outcome::Gone => error!(
-            receiver,
-            status, cause, "{}; {}", advice.meaning, advice.consequence
-        ),
-    }
+fn log_delivered(delivery: &Delivery) {
+    let (receiver, id) = (&*delivery.receiver, &delivery.notice.id);
+    let alertname = delivery.notice.name.as_str();
+    let resolved = delivery.notice.is_resolved();
+    let status = if resolved { "resolved" } else { "firing" };
+    info!(receiver, alertname, status, id, "notification delivered");
 }

@@ -16,7 +16,7 @@ pub struct Advice {
 pub fn advice(integration: &str, outcome: Outcome, status: Option<u16>) -> Advice {
     Advice {
         meaning: meaning(integration, outcome, status),
-        consequence: consequence(outcome),
+        consequence: consequence(integration, outcome),
     }
 }
 
@@ -73,9 +73,10 @@ fn meaning(integration: &str, outcome: Outcome, status: Option<u16>) -> &'static
     }
 }
 
-fn consequence(outcome: Outcome) -> &'static str {
+fn consequence(integration: &str, outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered => "",
+        _ if integration == "heartbeat" => "the next one comes in its time",
         Outcome::Retry { .. } => "it is tried again",
         Outcome::Misconfigured { .. } => {
             "it is tried again every 15 minutes, and the fallback is called at once"

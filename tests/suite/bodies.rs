@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use certdrift::pipeline::alert::Notice;
 use certdrift::render::message::Message;
 use certdrift::render::template::Template;
-use certdrift::render::{pagerduty, slack, teams, webhook};
+use certdrift::render::{alertmanager, pagerduty, slack, teams, webhook};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 /// A routing key as `PagerDuty` makes them.
@@ -20,8 +21,9 @@ const ROUTING_KEY: &str = "R0UT1NGKEY0123456789ABCDEF012345";
 const EXTERNAL_URL: &str = "https://certdrift.contoso.com/";
 
 /// The kinds of receivers with bodies of their own, and the templates that are shipped.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "webhook",
+    "alertmanager",
     "pagerduty",
     "slack",
     "teams",
@@ -38,6 +40,11 @@ fn body(kind: &str, case: &str) -> Value {
     let message = message(case);
     match kind {
         "webhook" => serde_json::from_str(&webhook::body(&message)).unwrap(),
+        "alertmanager" => {
+            let now = "2026-11-23T11:00:00Z".parse().unwrap();
+            let body = alertmanager::body(&[message], now, SignedDuration::from_mins(4));
+            serde_json::from_str(&body).unwrap()
+        }
         "pagerduty" => pagerduty::event(&message, ROUTING_KEY),
         "slack" => slack::message(&message),
         "teams" => teams::message(&message),
@@ -103,7 +110,7 @@ fn every_shipped_template_is_among_them_and_documented() {
             count += 1;
         }
     }
-    assert_eq!(count, KINDS.len() - 4);
+    assert_eq!(count, KINDS.len() - 5);
 }
 
 #[test]
@@ -142,6 +149,8 @@ fn trigger_and_resolve_name_the_same_alert() {
         ("webhook", "/alerts/0/labels"),
         ("webhook", "/alerts/0/fingerprint"),
         ("webhook", "/alerts/0/startsAt"),
+        ("alertmanager", "/0/labels"),
+        ("alertmanager", "/0/startsAt"),
         ("pagerduty", "/dedup_key"),
         ("servicenow", "/records/0/message_key"),
         ("jira-service-management", "/label"),

@@ -13,13 +13,14 @@ use crate::cli::USAGE;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
+use crate::config::ReceiverConfig;
 use crate::daemon::clock;
-use crate::daemon::post::Attempt;
 use crate::daemon::post::Poster;
+use crate::daemon::post::attempt::Attempt;
 use crate::daemon::post::http::Trouble;
+use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::shown::shown_lines;
-use crate::render::advice::advice;
 use crate::render::sample;
 
 /// So much of an answer is shown, in characters.
@@ -96,30 +97,49 @@ fn test(arguments: &Arguments) -> Result<(String, bool), (String, u8)> {
         .enable_all()
         .build()
         .map_err(|error| failed(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        let notice = Arc::new(notice);
-        let prepared = match poster.prepare(&receiver.name, &notice, false).await {
-            Ok(prepared) => prepared,
-            Err(Trouble::Configuration(trouble)) => return Err(failed(trouble)),
-            Err(Trouble::Unreachable { cause, .. }) => return Err(failed(cause)),
-        };
-        let mut text = prepared.request.to_string();
-        if arguments.dry_run {
-            text.push_str("\nNothing was sent.\n");
-            return Ok((text, true));
+    let tried = Tried {
+        poster,
+        receiver,
+        dry_run: arguments.dry_run,
+    };
+    runtime
+        .block_on(tried.run(Arc::new(notice)))
+        .map_err(failed)
+}
+
+struct Tried<'a> {
+    poster: Poster,
+    receiver: &'a ReceiverConfig,
+    dry_run: bool,
+}
+
+impl Tried<'_> {
+    /// What to print, and whether every instance accepted it.
+    async fn run(&self, notice: Arc<Notice>) -> Result<(String, bool), String> {
+        let prepared = self.poster.prepare(&self.receiver.name, &notice).await;
+        let prepared = prepared.map_err(|trouble| match trouble {
+            Trouble::Configuration(cause) | Trouble::Unreachable { cause, .. } => cause,
+        })?;
+        let mut text = String::new();
+        let mut is_accepted = true;
+        for prepared in &prepared {
+            text.push_str(&prepared.request.to_string());
+            if self.dry_run {
+                text.push_str("Nothing was sent.\n\n");
+                continue;
+            }
+            let attempt = prepared.exchange().await;
+            let answered = attempt.answer(|answer| prepared.request.masked(answer));
+            text.push_str(&shown_lines(&answered, MAX_SHOWN_ANSWER));
+            text.push_str(&verdict(self.receiver.integration.as_str(), &attempt));
+            is_accepted &= attempt.outcome == Outcome::Delivered;
         }
-        let attempt = prepared.exchange().await;
-        let answered = attempt.answer(|answer| prepared.request.masked(answer));
-        text.push_str(&shown_lines(&answered, MAX_SHOWN_ANSWER));
-        let integration = receiver.integration.as_str();
-        let is_accepted = attempt.outcome == Outcome::Delivered;
-        text.push_str(&verdict(integration, &attempt));
         Ok((text, is_accepted))
-    })
+    }
 }
 
 fn verdict(integration: &str, attempt: &Attempt) -> String {
-    let advice = advice(integration, attempt.outcome, attempt.status());
+    let advice = attempt.advice(integration);
     let word = match attempt.outcome {
         Outcome::Delivered => "Accepted",
         _ => "Not accepted",
@@ -132,5 +152,6 @@ fn verdict(integration: &str, attempt: &Attempt) -> String {
             advice.consequence
         );
     }
+    text.push('\n');
     text
 }

@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tracing::error;
-use tracing::info;
-use tracing::warn;
 
 use crate::config::AlertmanagerConfig;
 use crate::config::AlertmanagerUrls;
@@ -20,6 +17,7 @@ use crate::daemon::clock;
 use crate::daemon::post::Poster;
 use crate::daemon::post::Sender;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
+use crate::daemon::post::log_delivered;
 use crate::daemon::post::request::Request;
 use crate::daemon::post::secret;
 use crate::pipeline::alert::Notice;
@@ -29,7 +27,6 @@ use crate::pipeline::outbox::Kind;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::resend::LIFE;
 use crate::pipeline::outbox::resend::Round;
-use crate::render::advice::advice;
 use crate::render::alertmanager;
 use crate::render::message::Message;
 
@@ -66,7 +63,6 @@ pub(super) fn request(
     config: &AlertmanagerConfig,
     instance: usize,
     messages: &[Message],
-    now: Timestamp,
 ) -> Result<Request, String> {
     let mut addresses = addresses(config)?;
     if instance >= addresses.len() {
@@ -75,7 +71,8 @@ pub(super) fn request(
     let url = addresses.swap_remove(instance);
     let resend = SignedDuration::try_from(config.resend_interval).unwrap_or(SignedDuration::MAX);
     let life = resend.saturating_mul(i32::try_from(LIFE).unwrap_or(i32::MAX));
-    Ok(Request::post(url, alertmanager::body(messages, now, life)))
+    let body = alertmanager::body(messages, clock::now(), life);
+    Ok(Request::post(url, body))
 }
 
 /// The addresses of the API of every instance.
@@ -114,90 +111,76 @@ fn address(text: &str) -> Result<Url, &'static str> {
 }
 
 impl Poster {
-    /// The sender for a receiver that is an Alertmanager.
-    pub(super) fn alertmanager(&self, receiver: &str) -> Option<&Arc<Sender>> {
-        let sender = self.senders.get(receiver)?;
-        let is_meant = matches!(sender.config.integration, Integration::Alertmanager(_));
-        is_meant.then_some(sender)
+    /// Tells every instance of a change. One that takes it is enough; the others are reminded.
+    pub(super) async fn tell_all(&self, delivery: &Delivery) -> Outcome {
+        let receiver = &*delivery.receiver;
+        let count = match self.instances(receiver).await {
+            Ok(count) => count,
+            Err(trouble) => return misconfigured(receiver, &trouble),
+        };
+        let mut telling = JoinSet::new();
+        for instance in 0..count {
+            if let Some(sender) = self.senders.get(receiver) {
+                let sender = Arc::clone(sender);
+                let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
+                telling.spawn(async move { sender.tell(instance, notices, minimal).await });
+            }
+        }
+        let outcome = best(telling, GRACE).await;
+        if outcome == Outcome::Delivered {
+            log_delivered(delivery);
+        }
+        outcome
     }
 
     /// Tells one instance how things stand.
     pub async fn remind(&self, round: &Round) -> Outcome {
-        let Some(sender) = self.alertmanager(&round.receiver) else {
+        let Some(sender) = self.senders.get(&*round.receiver) else {
             return Outcome::Refused;
         };
         for alerts in round.alerts.chunks(MAX_ALERTS) {
-            let alerts = alerts.to_vec();
-            let outcome = sender.tell(round.instance, alerts, round.minimal).await;
+            let sender = Arc::clone(sender);
+            let outcome = sender
+                .tell(round.instance, alerts.to_vec(), round.minimal)
+                .await;
             if outcome != Outcome::Delivered {
                 return outcome;
             }
         }
         Outcome::Delivered
     }
+
+    /// How many instances a receiver has; one, unless it is an Alertmanager.
+    pub(super) async fn instances(&self, receiver: &str) -> Result<usize, String> {
+        let sender = self.sender(receiver)?;
+        let counting = tokio::task::spawn_blocking(move || match &sender.config.integration {
+            Integration::Alertmanager(config) => addresses(config).map(|found| found.len()),
+            _ => Ok(1),
+        });
+        match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
+            Ok(Ok(count)) => count,
+            Ok(Err(_)) | Err(_) => Err("its files could not be read in time".to_owned()),
+        }
+    }
 }
 
 impl Sender {
-    /// Tells every instance of a change. One that takes it is enough; the others are reminded.
-    pub(super) async fn tell_all(self: &Arc<Self>, delivery: &Delivery) -> Outcome {
-        let receiver = &*delivery.receiver;
-        let counting = Arc::clone(self);
-        let counting = tokio::task::spawn_blocking(move || counting.instances());
-        let count = match tokio::time::timeout(TOTAL_TIMEOUT, counting).await {
-            Ok(Ok(Ok(count))) => count,
-            Ok(Ok(Err(trouble))) => return misconfigured(receiver, &trouble),
-            Ok(Err(_)) | Err(_) => return misconfigured(receiver, "no file could be read in time"),
-        };
-        let mut telling = JoinSet::new();
-        for instance in 0..count {
-            let sender = Arc::clone(self);
-            let (notices, minimal) = (vec![Arc::clone(&delivery.notice)], delivery.minimal);
-            telling.spawn(async move { sender.tell(instance, notices, minimal).await });
-        }
-        let outcome = best(telling, GRACE).await;
-        if outcome == Outcome::Delivered {
-            let (alertname, id) = (delivery.notice.name.as_str(), &delivery.notice.id);
-            let resolved = delivery.notice.is_resolved();
-            let status = if resolved { "resolved" } else { "firing" };
-            info!(receiver, alertname, status, id, "notification delivered");
-        }
-        outcome
-    }
-
-    fn instances(&self) -> Result<usize, String> {
-        match &self.config.integration {
-            Integration::Alertmanager(config) => addresses(config).map(|found| found.len()),
-            _ => Err("it is no Alertmanager any more".to_owned()),
-        }
-    }
-
     async fn tell(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         instance: usize,
         notices: Vec<Arc<Notice>>,
         minimal: bool,
     ) -> Outcome {
-        let attempt = self.attempt(move |sender| match &sender.config.integration {
+        let receiver = self.config.name.clone();
+        let attempt = self.exchange(move |sender| match &sender.config.integration {
             Integration::Alertmanager(config) => {
-                let (receiver, url) = (&sender.config.name, &sender.external_url);
-                let messages = notices.iter();
-                let messages: Vec<Message> = messages
-                    .map(|notice| Message::new(notice, receiver, url, minimal))
-                    .collect();
-                request(config, instance, &messages, clock::now())
+                let messages = notices.iter().map(|it| sender.message(it, minimal));
+                request(config, instance, &messages.collect::<Vec<_>>())
             }
             _ => Err("it is no Alertmanager any more".to_owned()),
         });
         let attempt = attempt.await;
-        let (status, cause) = (attempt.status(), attempt.cause());
-        let advice = advice("alertmanager", attempt.outcome, status);
-        let receiver = &self.config.name;
-        if attempt.outcome != Outcome::Delivered {
-            warn!(
-                receiver,
-                instance, status, cause, "{}; {}", advice.meaning, advice.consequence
-            );
-        }
+        attempt.complain(&receiver, "alertmanager", Some(instance));
         attempt.outcome
     }
 }

@@ -1,8 +1,9 @@
 //! A sign of life for a dead man's switch: a GET or a POST without a word.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use tracing::debug;
-use tracing::warn;
 
 use crate::config::HeartbeatConfig;
 use crate::config::HeartbeatMethod;
@@ -12,7 +13,6 @@ use crate::daemon::post::Poster;
 use crate::daemon::post::request::Request;
 use crate::daemon::post::secret;
 use crate::pipeline::outbox::Outcome;
-use crate::render::advice::advice;
 
 /// The request.
 pub(super) fn request(config: &HeartbeatConfig) -> Result<Request, String> {
@@ -27,23 +27,17 @@ pub(super) fn request(config: &HeartbeatConfig) -> Result<Request, String> {
 impl Poster {
     /// Gives a sign of life.
     pub async fn beat(&self, receiver: &str) -> Outcome {
-        let Some(sender) = self.senders.get(receiver) else {
+        let Some(sender) = self.senders.get(receiver).map(Arc::clone) else {
             return Outcome::Refused;
         };
-        let attempt = sender.attempt(|sender| match &sender.config.integration {
+        let attempt = sender.exchange(|sender| match &sender.config.integration {
             Integration::Heartbeat(config) => request(config),
             _ => Err("it is no heartbeat any more".to_owned()),
         });
         let attempt = attempt.await;
-        let (status, cause) = (attempt.status(), attempt.cause());
-        let advice = advice("heartbeat", attempt.outcome, status);
+        attempt.complain(receiver, "heartbeat", None);
         if attempt.outcome == Outcome::Delivered {
             debug!(receiver, "a sign of life was taken");
-        } else {
-            warn!(
-                receiver,
-                status, cause, "{}; {}", advice.meaning, advice.consequence
-            );
         }
         attempt.outcome
     }

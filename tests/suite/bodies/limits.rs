@@ -79,6 +79,48 @@ fn all_texts(value: &Value) -> bool {
     value.as_object().is_some_and(|it| it.values().all(text))
 }
 
+/// Alertmanager's `api/v2/openapi.yaml`, `postableAlerts`: a list; labels with names as metrics have them and texts that are
+/// not empty; annotations of texts; times; an address.
+#[test]
+fn alertmanager_bodies_are_postable_alerts() {
+    let rules: [Rule; 5] = [
+        ("/labels", |it| all_texts(it) && it["alertname"].is_string()),
+        ("/annotations", all_texts),
+        ("/startsAt", is_time),
+        ("/endsAt", is_time),
+        ("/generatorURL", |it| {
+            it.as_str().unwrap().starts_with("https://")
+        }),
+    ];
+    let known = [
+        "labels",
+        "annotations",
+        "startsAt",
+        "endsAt",
+        "generatorURL",
+    ];
+    for case in CASES {
+        let body = body("alertmanager", case);
+        let [alert] = &body.as_array().unwrap()[..] else {
+            panic!("{body}")
+        };
+        only_keys(alert, &known);
+        check("alertmanager", case, alert, &rules);
+        for (name, value) in alert["labels"].as_object().unwrap() {
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(name.chars().all(is_name) && value != "", "{name}");
+        }
+        let time = |key: &str| {
+            alert[key]
+                .as_str()
+                .unwrap()
+                .parse::<jiff::Timestamp>()
+                .unwrap()
+        };
+        assert!(time("startsAt") <= time("endsAt"), "{case}");
+    }
+}
+
 /// `PagerDuty`'s `OpenAPI` document of the Events API v2, and the limits of its "Send an Alert Event" page: `dedup_key`
 /// 255 characters, `summary` 1024 characters, an event 512 KB.
 #[test]
