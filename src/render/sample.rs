@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::pipeline::alert::MAX_KEY_BYTES;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::session::Place;
 use crate::pipeline::verdict::reason::AlertName;
@@ -53,6 +54,15 @@ pub fn test(receiver: &str, is_resolved: bool, now: Timestamp) -> Notice {
         ends_at: is_resolved.then_some(now),
         reasons: vec![reason],
     }
+}
+
+/// 32 hex digits that are another text's.
+fn hex(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().take(16).fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Notices of every state with texts as nasty as they can be; each with what it is, and whether the message is minimal.
@@ -112,5 +122,23 @@ fn place(server: &str, connector: &str) -> Place {
     Place {
         server: Arc::from(server),
         connector: Arc::from(connector),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_ends_what_it_began_and_is_news_each_time() {
+        for receiver in ["oncall", &"ü".repeat(128)] {
+            let begin = test(receiver, false, Timestamp::UNIX_EPOCH);
+            let end = test(receiver, true, Timestamp::UNIX_EPOCH);
+            let again = test(receiver, false, Timestamp::MAX);
+            assert!(begin.key.len() <= MAX_KEY_BYTES, "{}", begin.key);
+            assert!(begin.key == end.key && begin.key == again.key);
+            assert!(begin.id != end.id && begin.id != again.id);
+            assert!(!begin.is_resolved() && end.is_resolved());
+        }
     }
 }

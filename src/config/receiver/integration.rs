@@ -62,10 +62,10 @@ impl Integration {
     /// How many messages it takes, as far as it says.
     pub fn rate(&self) -> Rate {
         match self {
-            // About 120 a minute and key, beyond which it answers 429.
+            // About 120 a minute and key, beyond which it answers 429: what may go at once counts too.
             Self::PagerDuty(_) => Rate {
-                burst: 30,
-                per_minute: 110,
+                burst: 20,
+                per_minute: 100,
             },
             // One a second, and no promise of more at once.
             Self::Slack(_) => Rate {
