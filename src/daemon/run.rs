@@ -129,7 +129,12 @@ pub async fn run(options: Options) -> Result<(), String> {
             },
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
             Some(question) = questions.recv() => daemon.asked(question),
-            Some((ticket, outcome)) = posts.next() => daemon.answered(&ticket, outcome),
+            Some(first) = posts.next() => {
+                // A turn looks at everything; it must not be the price of each single answer.
+                for (ticket, outcome) in std::iter::once(first).chain(std::iter::from_fn(|| posts.ready())) {
+                    daemon.answered(&ticket, outcome);
+                }
+            }
             Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
                 daemon.read(message, &mut tailed);
             }
