@@ -65,12 +65,15 @@ impl Poster {
     /// # Errors
     /// When a template is wrong, an address can never work, or the TLS library finds no usable certificate store.
     pub fn new(receivers: &[ReceiverConfig], external_url: &str) -> Result<Self, String> {
-        let plain = http::plain_client()?;
+        let mut shared: Option<Client> = None;
         let senders = receivers.iter().map(|receiver| {
             teams::refuse_switched_off(&receiver.integration)?;
             let sender = Sender {
                 config: receiver.clone(),
-                http: Http::new(&receiver.http, &plain),
+                http: Http::new(&receiver.http, || match &shared {
+                    Some(client) => Ok(client.clone()),
+                    None => Ok(shared.insert(http::plain_client()?).clone()),
+                })?,
                 template: template::of(receiver)?,
                 external_url: external_url.to_owned(),
             };

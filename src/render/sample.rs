@@ -33,15 +33,11 @@ pub fn test(receiver: &str, is_resolved: bool, now: Timestamp) -> Notice {
             .to_owned(),
         action: "# Nothing to do: this is a test.".to_owned(),
     };
-    let key = format!("certdrift/test/{receiver}");
-    let digest = Sha256::digest(format!("{key}\n{now}\n{is_resolved}"));
-    let id = digest
-        .iter()
-        .take(16)
-        .fold("msg_".to_owned(), |mut id, byte| {
-            let _ = write!(id, "{byte:02x}");
-            id
-        });
+    let key = match format!("certdrift/test/{receiver}") {
+        key if key.len() <= MAX_KEY_BYTES => key,
+        long => format!("certdrift/test/{}", hex(&long)),
+    };
+    let id = format!("msg_{}", hex(&format!("{key}\n{now}\n{is_resolved}")));
     Notice {
         key,
         id,

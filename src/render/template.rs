@@ -81,7 +81,7 @@ impl Template {
         match serde_json::from_str::<serde::de::IgnoredAny>(body) {
             Ok(_) => Ok(body.to_owned()),
             Err(error) => Err(format!(
-                "{origin}: what it makes is no JSON: {error}; `{{{{ … }}}}` prints a whole value with its quotes, so \
+                "{origin}: what it makes is no JSON: {error} of that; `{{{{ … }}}}` prints a whole value with its quotes, so \
                  write {{\"text\": {{{{ \"Alert: \" ~ summary }}}}}}, not {{\"text\": \"Alert: {{{{ summary }}}}\"}}"
             )),
         }
