@@ -5,6 +5,7 @@
 
 mod alertmanager;
 pub mod attempt;
+mod faults;
 mod heartbeat;
 pub mod http;
 mod pagerduty;
@@ -25,6 +26,8 @@ use tracing::info;
 use crate::config::Integration;
 use crate::config::ReceiverConfig;
 use crate::daemon::post::attempt::Attempt;
+use crate::daemon::post::faults::Calls;
+use crate::daemon::post::faults::Faults;
 use crate::daemon::post::http::Http;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
 use crate::daemon::post::http::Trouble;
@@ -49,6 +52,7 @@ struct Sender {
     http: Http,
     template: Option<Template>,
     external_url: String,
+    faults: Faults,
 }
 
 /// A request that is ready to go.
@@ -76,6 +80,7 @@ impl Poster {
                 })?,
                 template: template::of(receiver)?,
                 external_url: external_url.to_owned(),
+                faults: Faults::default(),
             };
             Ok((receiver.name.clone(), Arc::new(sender)))
         });
@@ -94,12 +99,11 @@ impl Poster {
         if matches!(integration, Integration::Alertmanager(_)) {
             return self.tell_all(delivery).await;
         }
-        let integration = integration.as_str();
         let (notice, minimal) = (Arc::clone(&delivery.notice), delivery.minimal);
         let attempt = sender
             .exchange(move |sender| sender.request(&notice, minimal))
             .await;
-        attempt.complain(receiver, integration, None);
+        sender.complain(&attempt, Calls::Now, None);
         if attempt.outcome == Outcome::Delivered {
             log_delivered(delivery);
         }
@@ -139,12 +143,19 @@ impl Poster {
 }
 
 impl Sender {
+    /// Logs what went wrong, if anything did and it is not known already.
+    fn complain(&self, attempt: &Attempt, calls: Calls, instance: Option<usize>) {
+        let is_news = self.faults.is_news(attempt.outcome, calls, instance);
+        let integration = self.config.integration.as_str();
+        attempt.complain(&self.config.name, integration, instance, is_news);
+    }
+
     /// Makes a request, and sends it once.
     async fn exchange(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
     ) -> Attempt {
-        match self.prepare(make).await {
+        match Arc::clone(self).prepare(make).await {
             Ok(prepared) => prepared.exchange().await,
             Err(trouble) => Attempt::failed(trouble),
         }

@@ -16,6 +16,7 @@ use crate::config::check_url;
 use crate::daemon::clock;
 use crate::daemon::post::Poster;
 use crate::daemon::post::Sender;
+use crate::daemon::post::faults::Calls;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
 use crate::daemon::post::log_delivered;
 use crate::daemon::post::request::Request;
@@ -171,7 +172,6 @@ impl Sender {
         notices: Vec<Arc<Notice>>,
         minimal: bool,
     ) -> Outcome {
-        let receiver = self.config.name.clone();
         let attempt = self.exchange(move |sender| match &sender.config.integration {
             Integration::Alertmanager(config) => {
                 let messages = notices.iter().map(|it| sender.message(it, minimal));
@@ -180,7 +180,7 @@ impl Sender {
             _ => Err("it is no Alertmanager any more".to_owned()),
         });
         let attempt = attempt.await;
-        attempt.complain(&receiver, "alertmanager", Some(instance));
+        self.complain(&attempt, Calls::Always, Some(instance));
         attempt.outcome
     }
 }

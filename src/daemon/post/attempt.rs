@@ -1,6 +1,7 @@
 //! What came of one try.
 
 use reqwest::StatusCode;
+use tracing::debug;
 use tracing::error;
 use tracing::warn;
 
@@ -90,7 +91,13 @@ impl Attempt {
     }
 
     /// Logs what went wrong, if anything did. `instance` counts those of an Alertmanager, from 0.
-    pub fn complain(&self, receiver: &str, integration: &str, instance: Option<usize>) {
+    pub(super) fn complain(
+        &self,
+        receiver: &str,
+        integration: &str,
+        instance: Option<usize>,
+        is_news: bool,
+    ) {
         let Advice {
             meaning,
             consequence,
@@ -98,6 +105,7 @@ impl Attempt {
         let (status, cause) = (self.status(), self.cause());
         match self.outcome {
             Outcome::Delivered => {}
+            _ if !is_news => debug!(receiver, instance, status, cause, "{meaning}"),
             Outcome::Retry { .. } => {
                 warn!(
                     receiver,

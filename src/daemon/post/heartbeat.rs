@@ -10,6 +10,7 @@ use crate::config::HeartbeatMethod;
 use crate::config::Integration;
 use crate::config::check_url;
 use crate::daemon::post::Poster;
+use crate::daemon::post::faults::Calls;
 use crate::daemon::post::request::Request;
 use crate::daemon::post::secret;
 use crate::pipeline::outbox::Outcome;
@@ -35,7 +36,7 @@ impl Poster {
             _ => Err("it is no heartbeat any more".to_owned()),
         });
         let attempt = attempt.await;
-        attempt.complain(receiver, "heartbeat", None);
+        sender.complain(&attempt, Calls::Always, None);
         if attempt.outcome == Outcome::Delivered {
             debug!(receiver, "a sign of life was taken");
         }
