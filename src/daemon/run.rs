@@ -1,6 +1,7 @@
 //! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
 //! whoever asks.
 
+mod batch;
 mod commits;
 mod expectation;
 mod posts;
@@ -31,6 +32,7 @@ use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
 use crate::daemon::post;
 use crate::daemon::post::Poster;
+use crate::daemon::run::batch::take_waiting;
 use crate::daemon::run::commits::Commits;
 use crate::daemon::run::commits::Outcome;
 use crate::daemon::run::expectation::Expectation;
@@ -252,6 +254,7 @@ impl Daemon {
             ready: false,
             expectation: expectation.known().status.clone(),
             reload,
+            configuration: expectation.summary(),
             started_at: now,
             recovered_at,
         };
@@ -316,16 +319,11 @@ impl Daemon {
     /// Takes a message from the logs, and those that wait behind it.
     fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
         let now = clock::now();
-        let mut next = Some(first);
-        for _ in 0..MAX_BATCH {
-            let Some(message) = next else { break };
+        take_waiting(first, waiting, MAX_BATCH, |message| {
             self.commits.touch(message.event.bytes());
             self.reader.take(message, &mut self.engine, now);
-            if self.commits.is_full() {
-                break;
-            }
-            next = waiting.try_recv().ok();
-        }
+            !self.commits.is_full()
+        });
     }
 
     /// Brings everything up to date, keeps it, shows it, and says what to send.
@@ -430,6 +428,7 @@ impl Daemon {
             ready: self.is_ready,
             expectation: self.expectation.known().status.clone(),
             reload: self.reload,
+            configuration: self.expectation.summary(),
             started_at: before.started_at,
             recovered_at: self.recovered_at,
         }));
@@ -448,11 +447,11 @@ impl Daemon {
                     successful: true,
                     succeeded_at: now,
                 };
-                info!(file = %self.options.config_file.display(), "the configuration was read again");
+                info!(request = "reload", file = %self.options.config_file.display(), "the configuration was read again");
             }
             Err(message) => {
                 self.reload.successful = false;
-                error!(file = %self.options.config_file.display(), "the configuration was not changed: {message}");
+                error!(request = "reload", file = %self.options.config_file.display(), "the configuration was not changed: {message}");
             }
         }
         outcome

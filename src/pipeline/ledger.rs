@@ -3,6 +3,8 @@
 //! The ledger is plain data and knows no order of arrival: logs of several directories are read one after the other, so
 //! every entry keeps its first and last time, and what is "current" follows from the times.
 
+pub mod history;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use serde::Serialize;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::ledger::history::History;
 use crate::pipeline::reply::EnhancedCode;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::saved::Changes;
@@ -105,6 +108,9 @@ pub struct ConnectorLedger {
     pub tls_failures: BTreeMap<String, u64>,
     /// Sessions whose banner was masked by a firewall.
     pub masked_banners: Option<Span>,
+    /// What was presented when, over the last months.
+    #[serde(default)]
+    pub history: History,
     /// Whether it is to be written anew.
     #[serde(skip)]
     changed: bool,
@@ -181,6 +187,17 @@ impl Ledger {
         }
     }
 
+    /// Forgets what of the history is too long ago by now. A ledger that is shared is copied only if there is any.
+    pub fn forget_history(this: &mut Arc<Self>, now: Timestamp) {
+        let is_stale = |entry: &ConnectorLedger| entry.history.is_stale(now);
+        if !this.connectors.values().any(is_stale) {
+            return;
+        }
+        for entry in Arc::make_mut(this).connectors.values_mut() {
+            entry.changed |= entry.history.forget(now);
+        }
+    }
+
     /// Marks every connector as changed.
     pub fn change_everything(this: &mut Arc<Self>) {
         for entry in Arc::make_mut(this).connectors.values_mut() {
@@ -238,6 +255,7 @@ impl ConnectorLedger {
                 if *presented == Some(Presentation::NoCertificate) {
                     count(&mut self.without_certificate, time);
                     if observation.exchange_online {
+                        self.history.presented(None, time);
                         let last = &mut self.last_without_certificate_online;
                         *last = (*last).max(Some(time));
                     }
@@ -302,6 +320,9 @@ impl ConnectorLedger {
         let time = observation.time;
         if handshake == Some(Handshake::StartTls) {
             self.count_change(certificate.thumbprint, time);
+            if certificate.thumbprint.is_some() {
+                self.history.presented(certificate.thumbprint, time);
+            }
         }
         let known = self.presented.iter_mut().find(|presented| {
             presented.handshake == handshake && is_same(&presented.certificate, certificate)
@@ -365,6 +386,9 @@ impl ConnectorLedger {
 
     fn refused(&mut self, refused: &Refused<'_>, time: Timestamp) {
         *self.refusals_by_class.entry(refused.class).or_default() += 1;
+        if refused.class == ReplyClass::Attribution {
+            self.history.rejected(time);
+        }
         let fits = |known: &Refusal, text: &str| {
             known.class == refused.class
                 && known.code == refused.code

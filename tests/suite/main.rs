@@ -16,6 +16,7 @@ mod inventory;
 mod kills;
 mod preflight;
 mod splits;
+mod status;
 mod stories;
 mod tidy;
 mod verdicts;
