@@ -6,6 +6,7 @@ mod check_web_config;
 mod completions;
 mod demo;
 mod man;
+mod notify;
 mod preflight;
 mod run;
 mod schema;
@@ -63,6 +64,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Print a manual page, for man -l -
     Man(man::Arguments),
+    /// Try a receiver; see and steer the notifications that wait, or that no receiver took
+    Notify(notify::Arguments),
 }
 
 /// Does what the arguments (the program's name first) ask for.
@@ -87,6 +90,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Schema(arguments)) => schema::main(&arguments),
         Some(Command::Completions(arguments)) => completions::main(&arguments),
         Some(Command::Man(arguments)) => man::main(&arguments),
+        Some(Command::Notify(arguments)) => notify::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
     }

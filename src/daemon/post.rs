@@ -3,36 +3,42 @@
 //! A file for each kind of receiver turns a message into a request; how it is sent, and what the answer means, is the
 //! same for all.
 
+mod alertmanager;
+pub mod attempt;
+mod faults;
+mod heartbeat;
 pub mod http;
+mod pagerduty;
 pub mod request;
 pub mod secret;
 pub mod signature;
+mod slack;
+mod teams;
+mod template;
 mod webhook;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::Client;
-use tracing::error;
 use tracing::info;
-use tracing::warn;
 
 use crate::config::Integration;
 use crate::config::ReceiverConfig;
-use crate::daemon::clock;
+use crate::daemon::post::attempt::Attempt;
+use crate::daemon::post::faults::Calls;
+use crate::daemon::post::faults::Faults;
 use crate::daemon::post::http::Http;
-use crate::daemon::post::http::Reply;
 use crate::daemon::post::http::TOTAL_TIMEOUT;
 use crate::daemon::post::http::Trouble;
 use crate::daemon::post::request::Request;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Outcome;
-use crate::pipeline::outbox::answer::Answer;
+use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::answer::Proof;
-use crate::pipeline::outbox::answer::outcome;
-use crate::render::advice::advice;
+use crate::render::message::Message;
+use crate::render::template::Template;
 use crate::render::webhook as alertmanager_body;
 
 /// Sends messages to the receivers of one configuration.
@@ -44,7 +50,9 @@ pub struct Poster {
 struct Sender {
     config: ReceiverConfig,
     http: Http,
+    template: Option<Template>,
     external_url: String,
+    faults: Faults,
 }
 
 /// A request that is ready to go.
@@ -59,53 +67,50 @@ impl Poster {
     /// A sender for these receivers. `external_url` is where people reach this certdrift.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificate store.
+    /// When a template is wrong, an address can never work, or the TLS library finds no usable certificate store.
     pub fn new(receivers: &[ReceiverConfig], external_url: &str) -> Result<Self, String> {
-        let plain = http::plain_client()?;
+        let mut shared: Option<Client> = None;
         let senders = receivers.iter().map(|receiver| {
+            teams::refuse_switched_off(&receiver.integration)?;
             let sender = Sender {
                 config: receiver.clone(),
-                http: Http::new(&receiver.http, &plain),
+                http: Http::new(&receiver.http, || match &shared {
+                    Some(client) => Ok(client.clone()),
+                    None => Ok(shared.insert(http::plain_client()?).clone()),
+                })?,
+                template: template::of(receiver)?,
                 external_url: external_url.to_owned(),
+                faults: Faults::default(),
             };
-            (receiver.name.clone(), Arc::new(sender))
+            Ok((receiver.name.clone(), Arc::new(sender)))
         });
         Ok(Self {
-            senders: senders.collect(),
+            senders: senders.collect::<Result<_, String>>()?,
         })
     }
 
     /// Tries once to deliver a message.
     pub async fn send(&self, delivery: &Delivery) -> Outcome {
-        let attempt = async {
-            let (notice, minimal) = (&delivery.notice, delivery.minimal);
-            let prepared = self.prepare(&delivery.receiver, notice, minimal).await?;
-            let reply = http::exchange(&prepared.client, &prepared.request).await?;
-            Ok((outcome_of(&reply, prepared.proof), Some(reply.status)))
-        };
         let receiver = &*delivery.receiver;
-        match attempt.await {
-            Ok((outcome, status)) => {
-                log(delivery, outcome, status);
-                outcome
-            }
-            Err(Trouble::Configuration(trouble)) => {
-                error!(receiver, "cannot send: {trouble}");
-                Outcome::Misconfigured {
-                    reason: FailureReason::Other,
-                }
-            }
-            Err(Trouble::Unreachable { timeout, cause }) => {
-                warn!(
-                    receiver,
-                    cause, "the receiver cannot be reached; the notification is tried again"
-                );
-                unreachable(timeout)
-            }
+        let Ok(sender) = self.sender(receiver) else {
+            return Outcome::Refused;
+        };
+        let integration = &sender.config.integration;
+        if matches!(integration, Integration::Alertmanager(_)) {
+            return self.tell_all(delivery).await;
         }
+        let (notice, minimal) = (Arc::clone(&delivery.notice), delivery.minimal);
+        let attempt = sender
+            .exchange(move |sender| sender.request(&notice, minimal))
+            .await;
+        sender.complain(&attempt, Calls::Now, None);
+        if attempt.outcome == Outcome::Delivered {
+            log_delivered(delivery);
+        }
+        attempt.outcome
     }
 
-    /// Makes the request for a message. Reads files, and so takes a thread that may wait.
+    /// The requests that would tell a receiver of something, one for each instance. Sends nothing.
     ///
     /// # Errors
     /// [`Trouble::Configuration`].
@@ -113,13 +118,67 @@ impl Poster {
         &self,
         receiver: &str,
         notice: &Arc<Notice>,
-        minimal: bool,
+    ) -> Result<Vec<Prepared>, Trouble> {
+        let instances = self.instances(receiver).await;
+        let mut prepared = Vec::new();
+        for instance in 0..instances.map_err(Trouble::Configuration)? {
+            let sender = self.sender(receiver).map_err(Trouble::Configuration)?;
+            let notice = Arc::clone(notice);
+            let make = move |sender: &Sender| match &sender.config.integration {
+                Integration::Alertmanager(config) => {
+                    alertmanager::request(config, instance, &[sender.message(&notice, false)])
+                }
+                Integration::Heartbeat(config) => heartbeat::request(config),
+                _ => sender.request(&notice, false),
+            };
+            prepared.push(sender.prepare(make).await?);
+        }
+        Ok(prepared)
+    }
+
+    fn sender(&self, receiver: &str) -> Result<Arc<Sender>, String> {
+        let sender = self.senders.get(receiver).map(Arc::clone);
+        sender.ok_or_else(|| "there is no such receiver any more".to_owned())
+    }
+}
+
+impl Sender {
+    /// Logs what went wrong, if anything did and it is not known already.
+    fn complain(&self, attempt: &Attempt, calls: Calls, instance: Option<usize>) {
+        let is_news = self.faults.is_news(attempt.outcome, calls, instance);
+        let integration = self.config.integration.as_str();
+        attempt.complain(&self.config.name, integration, instance, is_news);
+    }
+
+    /// Makes a request, and sends it once.
+    async fn exchange(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
+    ) -> Attempt {
+        match Arc::clone(self).prepare(make).await {
+            Ok(prepared) => prepared.exchange().await,
+            Err(trouble) => Attempt::failed(trouble),
+        }
+    }
+
+    /// Makes a request, on a thread that may wait for files.
+    async fn prepare(
+        self: Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
     ) -> Result<Prepared, Trouble> {
+        let preparing = tokio::task::spawn_blocking(move || {
+            let mut request = make(&self).map_err(Trouble::Configuration)?;
+            let client = self.http.prepare(&mut request)?;
+            Ok(Prepared {
+                request,
+                client,
+                proof: match self.config.integration {
+                    Integration::Slack(_) => Proof::Ok,
+                    _ => Proof::Status,
+                },
+            })
+        });
         let fault = |text: &str| Trouble::Configuration(text.to_owned());
-        let sender = self.senders.get(receiver);
-        let sender = Arc::clone(sender.ok_or_else(|| fault("there is no such receiver any more"))?);
-        let notice = Arc::clone(notice);
-        let preparing = tokio::task::spawn_blocking(move || sender.prepare(&notice, minimal));
         match tokio::time::timeout(TOTAL_TIMEOUT, preparing).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(_)) => Err(fault("making the request broke down")),
@@ -128,80 +187,64 @@ impl Poster {
             )),
         }
     }
-}
 
-impl Sender {
-    fn prepare(&self, notice: &Notice, minimal: bool) -> Result<Prepared, Trouble> {
-        let mut request = self
-            .request(notice, minimal)
-            .map_err(Trouble::Configuration)?;
-        let client = self.http.prepare(&mut request)?;
-        Ok(Prepared {
-            request,
-            client,
-            proof: match self.config.integration {
-                Integration::Slack(_) => Proof::Ok,
-                _ => Proof::Status,
-            },
-        })
+    fn message(&self, notice: &Notice, minimal: bool) -> Message {
+        Message::new(notice, &self.config.name, &self.external_url, minimal)
     }
 
-    fn request(&self, notice: &Notice, _minimal: bool) -> Result<Request, String> {
-        let name = &self.config.name;
+    /// The request for a message, of the kinds that take messages.
+    fn request(&self, notice: &Notice, minimal: bool) -> Result<Request, String> {
+        let message = self.message(notice, minimal);
         match &self.config.integration {
             Integration::Webhook(config) => {
-                let body = alertmanager_body::body(notice, name, &self.external_url);
-                webhook::request(config, &notice.id, body)
+                let body = match &self.template {
+                    Some(template) => template.body(&message)?,
+                    None => alertmanager_body::body(&message),
+                };
+                webhook::request(config, &message.id, body)
             }
-            other => Err(format!("{} is not there yet", other.as_str())),
+            Integration::PagerDuty(config) => pagerduty::request(config, &message),
+            Integration::Slack(url) => slack::request(url, &message),
+            Integration::Teams(url) => teams::request(url, &message),
+            Integration::Alertmanager(_) | Integration::Heartbeat(_) => {
+                Err("it takes no messages any more".to_owned())
+            }
         }
     }
 }
 
-/// What an answer means.
-pub fn outcome_of(reply: &Reply, proof: Proof) -> Outcome {
-    let answer = Answer {
-        status: reply.status,
-        retry_after: reply.retry_after.as_deref(),
-        body: reply.body.as_deref(),
-    };
-    outcome(answer, proof, clock::now())
-}
-
-/// What it means that there is no answer.
-pub fn unreachable(timeout: bool) -> Outcome {
-    let reason = if timeout {
-        FailureReason::Timeout
-    } else {
-        FailureReason::Other
-    };
-    Outcome::Retry {
-        reason,
-        after: None,
+impl Prepared {
+    /// Sends it, once.
+    pub async fn exchange(&self) -> Attempt {
+        match http::exchange(&self.client, &self.request).await {
+            Ok(reply) => Attempt::answered(reply, self.proof),
+            Err(trouble) => Attempt::failed(trouble),
+        }
     }
 }
 
-fn log(delivery: &Delivery, outcome: Outcome, status: Option<u16>) {
-    let receiver = &*delivery.receiver;
-    let advice = advice(outcome, status);
-    match outcome {
-        Outcome::Delivered => {
-            let state = if delivery.notice.is_resolved() {
-                "resolved"
-            } else {
-                "firing"
-            };
-            info!(
-                receiver,
-                alertname = delivery.notice.name.as_str(),
-                status = state,
-                id = delivery.notice.id,
-                "notification delivered"
-            );
-        }
-        Outcome::Retry { .. } => warn!(receiver, status, "{advice}"),
-        Outcome::Misconfigured { .. } | Outcome::Refused | Outcome::Gone => {
-            error!(receiver, status, "{advice}");
-        }
-    }
+/// What the outbox has to know of these receivers. Reads the files that say how many instances an Alertmanager has.
+pub fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
+    configured
+        .iter()
+        .map(|receiver| Receiver {
+            connectors: receiver.connectors.clone(),
+            fallback: receiver.fallback.as_deref().map(Arc::from),
+            rate: receiver.integration.rate(),
+            kind: alertmanager::kind(&receiver.integration),
+            ..Receiver::new(
+                &receiver.name,
+                receiver.integration.as_str(),
+                &receiver.severities,
+            )
+        })
+        .collect()
+}
+
+fn log_delivered(delivery: &Delivery) {
+    let (receiver, id) = (&*delivery.receiver, &delivery.notice.id);
+    let alertname = delivery.notice.name.as_str();
+    let resolved = delivery.notice.is_resolved();
+    let status = if resolved { "resolved" } else { "firing" };
+    info!(receiver, alertname, status, id, "notification delivered");
 }

@@ -62,10 +62,10 @@ impl Integration {
     /// How many messages it takes, as far as it says.
     pub fn rate(&self) -> Rate {
         match self {
-            // About 120 a minute and key, beyond which it answers 429.
+            // About 120 a minute and key, beyond which it answers 429: what may go at once counts too.
             Self::PagerDuty(_) => Rate {
-                burst: 30,
-                per_minute: 110,
+                burst: 20,
+                per_minute: 100,
             },
             // One a second, and no promise of more at once.
             Self::Slack(_) => Rate {
@@ -378,4 +378,28 @@ fn method(text: &str) -> Result<HeartbeatMethod, Wrong> {
     found
         .map(|(_, method)| *method)
         .ok_or_else(|| Wrong::word(text, nearest(text, &words)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_gets_more_than_it_says_that_it_takes() {
+        let url = || SecretString::from("https://contoso.com/");
+        let pagerduty = Integration::PagerDuty(PagerDutyConfig {
+            url: url(),
+            routing_key_file: PathBuf::from("key"),
+        });
+        // At once, and within any minute.
+        for (kind, at_once, in_a_minute) in [
+            (pagerduty, 120, 120),
+            (Integration::Slack(UrlSource::Inline(url())), 1, 61),
+            (Integration::Teams(UrlSource::Inline(url())), 4, 240),
+        ] {
+            let Rate { burst, per_minute } = kind.rate();
+            assert!(burst > 0 && burst <= at_once, "{kind:?}");
+            assert!(burst + per_minute <= in_a_minute, "{kind:?}");
+        }
+    }
 }

@@ -41,7 +41,8 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Sends requests to one receiver.
 pub struct Http {
     config: HttpConfig,
-    plain: Client,
+    /// The client that is shared, for a receiver that asks for nothing of its own.
+    plain: Option<Client>,
     /// The client that files made, and what they said.
     own: Mutex<Option<([u8; 32], Client)>>,
 }
@@ -61,6 +62,7 @@ pub struct Reply {
 #[derive(Debug)]
 pub enum Trouble {
     /// A file cannot be read, or holds something else than it should: somebody has to mend it.
+    /// The text says which, and how.
     Configuration(String),
     /// The receiver cannot be reached, or does not answer: perhaps later.
     Unreachable {
@@ -76,14 +78,14 @@ pub enum Trouble {
 /// # Errors
 /// When the TLS library finds no usable certificate store.
 pub fn plain_client() -> Result<Client, String> {
-    // Whoever installs a provider first wins, and it is always this one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     builder()
         .build()
         .map_err(|error| format!("cannot set up the HTTP client: {error}"))
 }
 
 fn builder() -> ClientBuilder {
+    // Whoever installs a provider first wins, and it is always this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
@@ -94,13 +96,22 @@ fn builder() -> ClientBuilder {
 }
 
 impl Http {
-    /// For a receiver; `plain` serves as long as it asks for nothing of its own.
-    pub fn new(config: &HttpConfig, plain: &Client) -> Self {
-        Self {
+    /// For a receiver. `plain` makes the client that is shared, if this one asks for nothing of its own.
+    ///
+    /// # Errors
+    /// What `plain` says.
+    pub fn new(
+        config: &HttpConfig,
+        plain: impl FnOnce() -> Result<Client, String>,
+    ) -> Result<Self, String> {
+        let is_plain = config.ca_file.is_none()
+            && config.client_certificate.is_none()
+            && config.proxy.is_none();
+        Ok(Self {
             config: config.clone(),
-            plain: plain.clone(),
+            plain: if is_plain { Some(plain()?) } else { None },
             own: Mutex::new(None),
-        }
+        })
     }
 
     /// Adds the credentials and headers that the configuration names, and says which client is to send it. Reads files.
@@ -145,11 +156,8 @@ impl Http {
     /// The client for what the files say now.
     fn client(&self) -> Result<Client, String> {
         let config = &self.config;
-        let is_plain = config.ca_file.is_none()
-            && config.client_certificate.is_none()
-            && config.proxy.is_none();
-        if is_plain {
-            return Ok(self.plain.clone());
+        if let Some(plain) = &self.plain {
+            return Ok(plain.clone());
         }
         let ca = config.ca_file.as_deref().map(secret::bytes).transpose()?;
         let identity = match &config.client_certificate {

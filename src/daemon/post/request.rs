@@ -100,9 +100,16 @@ fn secret_parts(url: &Url) -> Vec<String> {
     parts.extend(url.password().map(str::to_owned));
     parts.extend(url.query().map(str::to_owned));
     parts.push(url.path().to_owned());
-    parts.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+    let segments = url.path_segments().into_iter().flatten();
+    parts.extend(segments.filter(|it| !is_word(it)).map(str::to_owned));
     parts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     parts
+}
+
+/// Whether a part of a path is an ordinary word, such as `services` or `enqueue`, whose absence would tell nothing.
+fn is_word(segment: &str) -> bool {
+    const MAX_WORD_BYTES: usize = 12;
+    segment.len() <= MAX_WORD_BYTES && segment.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 impl fmt::Display for Request {
@@ -120,10 +127,14 @@ impl fmt::Display for Request {
                 _ => writeln!(f, "{name}: {HIDDEN}")?,
             }
         }
-        match &self.body {
-            Some(body) => writeln!(f, "\n{}", self.masked(body)),
-            None => Ok(()),
-        }
+        let Some(body) = &self.body else {
+            return writeln!(f);
+        };
+        // Laid out for people; what is sent has no blanks.
+        let document = serde_json::from_str::<serde_json::Value>(body);
+        let pretty = document.and_then(|document| serde_json::to_string_pretty(&document));
+        let shown = pretty.as_ref().unwrap_or(body);
+        writeln!(f, "\n{}\n", self.masked(shown))
     }
 }
 
@@ -147,7 +158,11 @@ mod tests {
 content-type: application/json
 authorization: (not shown)
 
-{\"routing_key\":\"(not shown)\",\"text\":\"(not shown)\"}
+{
+  \"routing_key\": \"(not shown)\",
+  \"text\": \"(not shown)\"
+}
+
 ";
         assert_eq!(shown, expected);
         let echoed = request.masked("no hook at /T000/planted for user hunter22");

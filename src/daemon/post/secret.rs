@@ -70,3 +70,49 @@ pub fn url(
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::config::check_url;
+
+    #[test]
+    fn white_space_and_a_byte_order_mark_are_no_part_of_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        for content in ["hunter2", "\u{feff}hunter2\r\n", "\n  hunter2\t\n\n"] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(read(&file).unwrap().expose_secret(), "hunter2");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_without_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let wrong = |content: &[u8]| {
+            std::fs::write(&file, content).unwrap();
+            url(&UrlSource::File(file.clone()), check_url).unwrap_err()
+        };
+        let large = vec![b'x'; usize::try_from(MAX_FILE_BYTES).unwrap() + 1];
+        for (content, expected) in [
+            (&b" \n"[..], "is empty"),
+            (b"hunter2 \xff", "is not text in UTF-8"),
+            (&large, "is larger than 262144 bytes"),
+            (
+                b"hunter2",
+                "the address in it is no address with a scheme and a host",
+            ),
+            (
+                b"ftp://hunter2/",
+                "the address in it begins with neither https:// nor http://",
+            ),
+        ] {
+            let wrong = wrong(content);
+            assert_eq!(wrong, format!("{}: {expected}", file.display()));
+        }
+        let away = folder.path().join("away");
+        assert!(read(&away).unwrap_err().contains("away: does not exist"));
+    }
+}
