@@ -6,6 +6,7 @@
     reason = "a test may panic"
 )]
 
+mod bodies;
 mod cases;
 mod config;
 mod exports;
@@ -13,9 +14,12 @@ mod formats;
 mod golden;
 mod inventory;
 mod kills;
+mod manual;
 mod preflight;
+mod schema;
 mod splits;
 mod status;
 mod stories;
 mod tidy;
 mod verdicts;
+mod web;
