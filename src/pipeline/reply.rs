@@ -313,6 +313,92 @@ mod tests {
         }
     }
 
+    /// Every code that matters, both ways round, and its neighbours.
+    #[test]
+    fn every_code_has_its_class() {
+        for (class, codes) in [
+            (
+                ReplyClass::Attribution,
+                &["550 5.7.64", "550 5.7.51", "550 5.7.68", "451 4.4.62"][..],
+            ),
+            (ReplyClass::Version, &["450 4.7.230", "550 5.7.230"]),
+            (ReplyClass::Tls, &["530 5.7.3", "421 4.7.66", "454 4.7.5"]),
+            (
+                ReplyClass::Blocked,
+                &[
+                    "550 5.7.711",
+                    "550 5.7.705",
+                    "550 5.7.708",
+                    "550 5.7.750",
+                    "550 5.7.511",
+                    "550 5.7.606",
+                    "550 5.7.607",
+                    "550 5.7.648",
+                    "550 5.7.649",
+                    "451 4.7.500",
+                    "451 4.7.650",
+                ],
+            ),
+            (
+                ReplyClass::Other,
+                &[
+                    "550 5.7.605",
+                    "550 5.7.650",
+                    "550 5.7.500",
+                    "451 4.7.511",
+                    "451 4.7.606",
+                    "451 4.7.705",
+                    "451 4.7.64",
+                    "451 4.7.51",
+                    "550 5.4.62",
+                    "451 4.4.61",
+                    "550 5.7.63",
+                    "550 5.7.52",
+                    "550 5.7.67",
+                    "450 4.7.3",
+                    "550 5.7.5",
+                    "550 5.7.66",
+                    "454 4.7.0",
+                    "550 5.7.231",
+                    "550 5.7.707",
+                    "550 5.7.712",
+                    "550 5.1.10",
+                ],
+            ),
+        ] {
+            for code in codes {
+                for line in [format!("{code} Access denied"), (*code).to_owned()] {
+                    let found = Reply::parse(line.as_bytes()).map(|reply| classify(&reply));
+                    assert_eq!(found, Some(class), "{line}");
+                }
+            }
+        }
+    }
+
+    /// Exchange Online names its attribution by a word, whatever the code is.
+    #[test]
+    fn an_attribution_is_known_by_its_word() {
+        for (word, class) in [
+            ("ATTR35", ReplyClass::Attribution),
+            ("ATTR36", ReplyClass::Attribution),
+            ("ATT35", ReplyClass::Attribution),
+            ("ATT36", ReplyClass::Attribution),
+            ("ATTR34", ReplyClass::Other),
+            ("ATTR37", ReplyClass::Other),
+            ("ATTR3", ReplyClass::Other),
+            ("attr35", ReplyClass::Other),
+        ] {
+            for line in [
+                format!("550 5.7.1 Relay access denied. {word}"),
+                format!("451 4.4.4 [{word}] Mail received as unauthenticated"),
+                format!("550 Denied ({word})"),
+            ] {
+                let found = Reply::parse(line.as_bytes()).map(|reply| classify(&reply));
+                assert_eq!(found, Some(class), "{line}");
+            }
+        }
+    }
+
     #[test]
     fn classes_follow_the_codes() {
         for (line, class) in [
