@@ -223,6 +223,7 @@ fn present_pinned(scene: &Scene<'_>) -> Vec<String> {
         set_certificate(scene, pinned),
         "# If the presented certificate is meant, pin its thumbprint in the configuration instead."
             .to_owned(),
+        WIZARD.to_owned(),
     ]
 }
 
@@ -236,6 +237,7 @@ fn add_address(finding: &Finding<'_>) -> Vec<String> {
         format!("Set-InboundConnector -Identity {identity} -SenderIPAddresses @{{Add={address}}}"),
         "# If this is not an address of yours, look at the firewall's address translation first."
             .to_owned(),
+        WIZARD.to_owned(),
     ]
 }
 
@@ -264,6 +266,7 @@ fn configure(scene: &Scene<'_>) -> Vec<String> {
         ));
     }
     lines.push("# If the configured one is: Restart-Service MSExchangeTransport".to_owned());
+    lines.push(WIZARD.to_owned());
     lines
 }
 
@@ -326,6 +329,7 @@ fn expect_next(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
         ),
         format!("# And what is expected: {LIST_INBOUND}"),
         "# Have the certificate issued with the expected name, or let the inbound connector expect a name that both certificates have, before the new one is used.".to_owned(),
+        "# Or run the Hybrid Configuration Wizard with the new certificate: it takes longer and may undo manual changes.".to_owned(),
     ]
 }
 
