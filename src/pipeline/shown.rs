@@ -14,6 +14,47 @@ pub fn shown(value: &str) -> String {
     text
 }
 
+/// The value like [`shown`], with a placeholder for every mail address: a subject may hold one (`E=`), and neither a
+/// page nor a message nor a metric is to tell whose it is.
+pub fn shown_without_addresses(value: &str) -> String {
+    let is_at = |it: char| matches!(it, '@' | '＠' | '﹫');
+    let plain: String = value.chars().filter(|it| !is_deceptive(*it)).collect();
+    let mut text = String::with_capacity(plain.len());
+    let mut rest = plain.as_str();
+    while let Some(at) = rest.find(is_at) {
+        let (before, behind) = rest.split_at(at);
+        let start = start_of_address(before);
+        let end = behind
+            .find(|it| ends_address(it) && !is_at(it))
+            .unwrap_or(behind.len());
+        text.push_str(&before[..start]);
+        text.push_str(ADDRESS);
+        rest = &behind[end..];
+    }
+    text.push_str(rest);
+    shown(&text)
+}
+
+/// What stands in the place of a mail address.
+const ADDRESS: &str = "<address>";
+
+fn start_of_address(before: &str) -> usize {
+    // A local part in quotes may hold anything (RFC 5321, 4.1.2).
+    if let Some(quoted) = before.strip_suffix('"') {
+        return quoted.rfind('"').unwrap_or(quoted.len());
+    }
+    let delimiter = before.char_indices().rfind(|(_, it)| ends_address(*it));
+    delimiter.map_or(0, |(at, it)| at + it.len_utf8())
+}
+
+fn ends_address(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            ',' | ';' | '=' | '<' | '>' | '"' | '\'' | '(' | ')' | '[' | ']' | '/' | '\\' | ':'
+        )
+}
+
 /// A text of several lines, each made fit like [`shown`], of at most `most` characters. What goes beyond is left out line by
 /// line: half of a command is worse than none, for somebody may paste it. A first line that is too long by itself is cut.
 pub fn shown_lines(text: &str, most: usize) -> String {
@@ -93,5 +134,32 @@ mod tests {
         let cut = shown(&"ü".repeat(MAX_SHOWN + 1));
         assert_eq!(cut.chars().count(), MAX_SHOWN);
         assert!(cut.ends_with("ü…"));
+    }
+
+    #[test]
+    fn no_mail_address_is_shown() {
+        for (value, expected) in [
+            (
+                "CN=mail.contoso.com, E=anna.b@contoso.com, O=Contoso",
+                "CN=mail.contoso.com, E=<address>, O=Contoso",
+            ),
+            (
+                "<I>E=a@b.c,CN=CA<S>emailAddress=a@b.c",
+                "<I>E=<address>,CN=CA<S>emailAddress=<address>",
+            ),
+            ("anna@contoso.com", "<address>"),
+            ("E=\"anna b\"@contoso.com, C=DE", "E=<address>, C=DE"),
+            ("anna\u{200b}@\u{200b}contoso.com x", "<address> x"),
+            ("anna＠contoso.com; a@b@c", "<address>; <address>"),
+            ("@", "<address>"),
+            ("\"@x", "<address>"),
+            ("CN=mail.contoso.com", "CN=mail.contoso.com"),
+            ("", ""),
+        ] {
+            let found = shown_without_addresses(value);
+            assert!(!found.contains(['@', '＠']), "{found}");
+            assert_eq!(found, expected, "{value}");
+        }
+        assert!(shown_without_addresses(&"a@b ".repeat(200)).chars().count() <= MAX_SHOWN);
     }
 }

@@ -35,7 +35,7 @@ use crate::pipeline::certificate::Certificate;
 use crate::pipeline::expectation::{Expectation, Settings};
 use crate::pipeline::inventory::Inventory;
 use crate::pipeline::session::Presentation;
-use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::Presented;
 use crate::pipeline::verdict::reason::{Reason, ReasonCode, Severity};
@@ -176,8 +176,8 @@ pub fn state(
         code,
         severity: code.row().severity,
         since: None,
-        expected: shown(&finding.expected),
-        observed: shown(&finding.observed),
+        expected: shown_without_addresses(&finding.expected),
+        observed: shown_without_addresses(&finding.observed),
         message: message::of(&finding),
         action,
     }
@@ -249,8 +249,8 @@ fn in_words(finding: &Finding<'_>, scene: &Scene<'_>) -> Reason {
         code,
         severity,
         since: finding.since,
-        expected: shown(&finding.expected),
-        observed: shown(&finding.observed),
+        expected: shown_without_addresses(&finding.expected),
+        observed: shown_without_addresses(&finding.observed),
         message,
         action: action::of(finding, scene),
     }

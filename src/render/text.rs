@@ -15,6 +15,7 @@ use crate::pipeline::ledger::Span;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Place;
 use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::Judged;
 use crate::render::report::Report;
 
@@ -200,8 +201,12 @@ fn name(certificate: &Certificate) -> String {
         .filter(|other| **other != name)
         .count();
     match further {
-        0 => shown(&name),
-        _ => format!("{} (+{})", shown(&name), plural(further as u64, "name")),
+        0 => shown_without_addresses(&name),
+        _ => format!(
+            "{} (+{})",
+            shown_without_addresses(&name),
+            plural(further as u64, "name")
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an operator reads: what is wrong with expected and observed side by side, then what it does to the mail.
 
-use crate::pipeline::shown::shown;
+use crate::pipeline::shown::{shown, shown_without_addresses};
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::reason::ReasonCode;
 
@@ -24,8 +24,8 @@ pub(super) fn of(finding: &Finding<'_>) -> String {
 
 #[expect(clippy::too_many_lines, reason = "a table: one text per reason")]
 fn what(finding: &Finding<'_>) -> String {
-    let expected = shown(&finding.expected);
-    let observed = shown(&finding.observed);
+    let expected = shown_without_addresses(&finding.expected);
+    let observed = shown_without_addresses(&finding.observed);
     let inbound = match finding.inbound {
         Some(connector) => format!("inbound connector \"{}\"", shown(&connector.name)),
         None => "the inbound connector".to_owned(),

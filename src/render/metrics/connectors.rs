@@ -11,6 +11,7 @@ use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Place;
 use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::tls::KNOWN_ERRORS;
 use crate::pipeline::verdict::Verdict;
@@ -96,8 +97,8 @@ impl Families {
             .thumbprint
             .map(|it| it.to_string())
             .unwrap_or_default();
-        let subject = shown(&certificate.common_name().unwrap_or_default());
-        let issuer = shown(&issuer_common_name(certificate).unwrap_or_default());
+        let subject = shown_without_addresses(&certificate.common_name().unwrap_or_default());
+        let issuer = shown_without_addresses(&issuer_common_name(certificate).unwrap_or_default());
         let serial = certificate.serial.as_deref().unwrap_or_default();
         self.gauge(
             "presented_certificate_info",
@@ -191,7 +192,7 @@ impl Families {
             }
             last = Some(certificate.thumbprint);
             let thumbprint = certificate.thumbprint.map(|it| it.to_string());
-            let subject = shown(&certificate.common_name().unwrap_or_default());
+            let subject = shown_without_addresses(&certificate.common_name().unwrap_or_default());
             self.time(
                 "inventory_certificate_not_after_timestamp_seconds",
                 "End of validity of a certificate that is known apart from the log.",

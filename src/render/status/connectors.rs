@@ -17,6 +17,7 @@ use crate::pipeline::ledger::history;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::verdict::LOGGED_DATE_MARGIN;
@@ -260,10 +261,12 @@ fn certificate(presented: &Presented, snapshot: &Snapshot) -> Certificate {
     let names = certificate.names.iter().take(MAX_NAMES);
     Certificate {
         thumbprint: certificate.thumbprint.map(|it| it.to_string()),
-        subject_cn: certificate.common_name().map(|name| shown(&name)),
+        subject_cn: certificate
+            .common_name()
+            .map(|name| shown_without_addresses(&name)),
         issuer_cn: issuer_cn(certificate),
         serial: certificate.serial.clone(),
-        names: names.map(|name| shown(name)).collect(),
+        names: names.map(|name| shown_without_addresses(name)).collect(),
         names_total: certificate.names.len(),
         not_before: certificate.not_before,
         not_after: certificate.not_after,
@@ -279,7 +282,7 @@ fn certificate(presented: &Presented, snapshot: &Snapshot) -> Certificate {
 
 fn issuer_cn(certificate: &certificate::Certificate) -> Option<String> {
     let issuer = DistinguishedName::parse(certificate.issuer.as_deref()?)?;
-    issuer.common_name().map(shown)
+    issuer.common_name().map(shown_without_addresses)
 }
 
 fn history(judged: &Judged, entry: &ConnectorLedger, snapshot: &Snapshot) -> History {
@@ -330,5 +333,7 @@ fn common_name(
         .find(|certificate| certificate.thumbprint == Some(thumbprint));
     let of_inventory = snapshot.inventory.find(thumbprint);
     let known = of_ledger.or_else(|| Some(&*of_inventory?.certificate))?;
-    known.common_name().map(|name| shown(&name))
+    known
+        .common_name()
+        .map(|name| shown_without_addresses(&name))
 }
