@@ -33,6 +33,8 @@ pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// No row is shorter: time, session id and eight commas.
+const MIN_ROW_BYTES: usize = 48;
 /// Files behind one that cannot be read wait for it so long.
 const IN_ORDER_FOR: Duration = Duration::from_secs(60);
 
@@ -237,7 +239,11 @@ impl Followed {
 
     /// Its size was seen, but its content could not be compared.
     pub(super) fn glimpse(&mut self) {
-        if self.doubt.is_none() {
+        let evidence = self.doubt.map(|doubt| doubt.evidence);
+        if matches!(
+            evidence,
+            None | Some(Evidence::Unwritten { another: false })
+        ) {
             self.glimpsed = self.glimpsed.max(self.current);
         }
     }
@@ -254,6 +260,22 @@ impl Followed {
         std::mem::take(&mut self.glimpsed)
     }
 
+    /// The largest size that it was ever seen with, for all that is known.
+    pub(super) fn known_size(&self) -> u64 {
+        self.size.max(self.glimpsed)
+    }
+
+    /// Where the text ends of which it is known that it is there.
+    pub(super) fn text_end(&self) -> u64 {
+        self.size.saturating_sub(self.nul_tail)
+    }
+
+    /// Whether nothing more is to be had from it: it is not there, or everything that is there was read.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let is_whole = self.verified && self.current <= self.size && self.retry.is_none();
+        self.missing || self.current < self.size || is_whole && self.unread() == 0
+    }
+
     /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten.
     pub(super) fn at_stake(&self) -> u64 {
         let Some(offset) = self.offset else { return 0 };
@@ -263,6 +285,43 @@ impl Followed {
             0
         };
         self.size.saturating_sub(offset).saturating_sub(unwritten)
+    }
+
+    /// Whether the row that was read last stands before the offset: that tells a file from all others, whatever it begins
+    /// with.
+    pub(super) fn has_last_row(&self, handle: &mut impl Handle) -> io::Result<bool> {
+        let before = before(handle, self.offset.unwrap_or_default())?.unwrap_or_default();
+        let row = before.split_inclusive(|&byte| byte == b'\n').next_back();
+        let is_row = |row: &[u8]| {
+            row.len() >= MIN_ROW_BYTES && !row.starts_with(b"#") && row.last() == Some(&b'\n')
+        };
+        let text = |row: &[u8]| {
+            row.iter()
+                .rposition(|&byte| byte == 0)
+                .map_or(0, |nul| nul + 1)
+        };
+        let is_row = row.is_some_and(|row| is_row(&row[text(row)..]));
+        Ok(is_row && Some(Hash::of(&before)) == self.anchor)
+    }
+
+    /// Whether the bytes that were read last stand before the offset.
+    pub(super) fn has_anchor(&self, handle: &mut impl Handle) -> io::Result<bool> {
+        let Some(offset) = self.offset else {
+            return Ok(false);
+        };
+        let before = before(handle, offset)?;
+        Ok(before.is_some_and(|before| Some(Hash::of(&before)) == self.anchor))
+    }
+
+    /// It is as it was left. If it seemed to be cut off, it was not, unless that is about NUL bytes.
+    pub(super) fn confirm(&mut self, handle: &mut impl Handle) -> io::Result<()> {
+        if let (Some(_), Some(offset)) = (self.resume, self.offset) {
+            let before = before(handle, offset)?;
+            if before.is_some_and(|before| !before.contains(&0)) {
+                self.resume = None;
+            }
+        }
+        Ok(())
     }
 
     /// What the content says about being the same file.
@@ -361,6 +420,12 @@ impl Followed {
     /// Where it ended when it was first seen to end too early.
     pub(super) fn early_end(&self) -> u64 {
         self.doubt.map_or(self.current, |doubt| doubt.size)
+    }
+
+    /// Whether NUL bytes stand where text was read.
+    pub(super) fn is_blank(&self) -> bool {
+        let is_blank = |doubt: &Doubt| matches!(doubt.evidence, Evidence::Unwritten { .. });
+        self.current >= self.size && self.doubt.as_ref().is_some_and(is_blank)
     }
 
     /// Nothing is doubted any more, because something was concluded.

@@ -294,6 +294,9 @@ impl Folder {
         }
         let evidence = file.compare(&mut handle)?;
         let is_sure = file.weigh(evidence, now) && !is_suspect;
+        if evidence == Evidence::Same {
+            file.confirm(&mut handle)?;
+        }
         match evidence {
             Evidence::Cropped if is_sure => Ok(place.cropped(file, say)),
             Evidence::Same | Evidence::Cropped => {

@@ -4,11 +4,14 @@
 //! the place where it was first seen is read as long as it is there, and a copy takes its part when it is not, or when
 //! the copy goes on and the first place does not.
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
+use memchr::memchr;
 use tracing::info;
 use tracing::warn;
 
@@ -20,9 +23,7 @@ use crate::daemon::tail::LossReason;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::piece;
-use crate::daemon::tail::file::FINISHED_LOOK;
 use crate::daemon::tail::file::Followed;
-use crate::daemon::tail::file::before;
 use crate::daemon::tail::file::head;
 use crate::daemon::tail::folder::Copied;
 use crate::daemon::tail::folder::Folder;
@@ -33,6 +34,10 @@ use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::reading::Beginning;
+use crate::pipeline::lines::MAX_LINE_BYTES;
+
+/// How often a copy is compared with the file itself; well before NUL bytes in the file are given up.
+const COPY_LOOK: Duration = Duration::from_secs(60);
 
 /// Where the file with a given fingerprint is known to be.
 enum Twin {
@@ -44,11 +49,28 @@ enum Twin {
     At(PathBuf, FileId),
 }
 
+/// What was seen of a file in its new place.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// How long it is.
+    size: u64,
+    /// Whether the bytes before the offset are there, so that all of it belongs to the file.
+    fits: bool,
+}
+
+/// A copy that may take the part of a file that is gone.
+struct BestCopy {
+    path: PathBuf,
+    name: Arc<str>,
+    looked: Instant,
+    seen: Seen,
+}
+
 /// How a copy compares with the file itself.
 enum Copy {
     /// It has nothing that was not read.
     Behind,
-    /// It has more than the file, of which everything is read; this is its size.
+    /// It has more than the file, or the file is away and it has what was not read; this is its size.
     Ahead(u64),
     /// It is no copy any more.
     Another,
@@ -114,8 +136,14 @@ impl<D: Disk> Pass<D> {
         let fingerprint = match file.begin(&mut handle, newer, now) {
             Ok(Beginning::Waits) => return Ok(true),
             Ok(Beginning::Odd(fingerprint)) => {
-                file.know(fingerprint);
-                return Ok(true);
+                // Others may begin alike, so the beginning alone does not say that it was read.
+                if !self.was_read(&server, fingerprint, &mut handle)? {
+                    if let Some(file) = self.followed(path, id) {
+                        file.know(fingerprint);
+                    }
+                    return Ok(true);
+                }
+                fingerprint
             }
             Ok(Beginning::Known(fingerprint)) => fingerprint,
             Err(error) => {
@@ -124,22 +152,19 @@ impl<D: Disk> Pass<D> {
             }
         };
         // If it is a file that is known, its bytes are not at stake here.
-        let glimpsed = file.forget_glimpse();
+        let glimpsed = self.followed(path, id).map_or(0, Followed::forget_glimpse);
         match self.twin(&server, fingerprint) {
             Twin::None => {
-                if let Some(file) = self
-                    .folders
-                    .get_mut(path)
-                    .and_then(|folder| folder.file(id))
-                {
+                if let Some(file) = self.followed(path, id) {
                     file.know(fingerprint);
                     file.size = file.size.max(glimpsed);
                 }
                 Ok(true)
             }
             Twin::Absent(index) => {
+                let fits = self.absent[index].1.has_anchor(&mut handle)?;
                 let (_, twin) = self.absent.swap_remove(index);
-                Ok(self.adopt(twin, path, id, size, say))
+                Ok(self.adopt(twin, path, id, Seen { size, fits }, say))
             }
             Twin::At(at, twin) => {
                 // If nothing is there, it may be away with its share: then this is a copy until that is clear.
@@ -151,11 +176,37 @@ impl<D: Disk> Pass<D> {
                     .get_mut(&at)
                     .and_then(|folder| folder.remove(twin))
                 {
-                    Some(twin) => Ok(self.adopt(twin, path, id, size, say)),
+                    Some(twin) => {
+                        // What cannot be read now is compared at the next look.
+                        let fits = twin.has_anchor(&mut handle).unwrap_or(false);
+                        Ok(self.adopt(twin, path, id, Seen { size, fits }, say))
+                    }
                     None => Ok(true),
                 }
             }
         }
+    }
+
+    fn followed(&mut self, path: &PathBuf, id: FileId) -> Option<&mut Followed> {
+        self.folders.get_mut(path)?.file(id)
+    }
+
+    /// Whether some file with this beginning was read, and its last row stands in this one.
+    fn was_read(
+        &self,
+        server: &Arc<str>,
+        fingerprint: Fingerprint,
+        handle: &mut D::Handle,
+    ) -> io::Result<bool> {
+        let file = match self.twin(server, fingerprint) {
+            Twin::None => None,
+            Twin::Absent(index) => Some(&self.absent[index].1),
+            Twin::At(path, id) => {
+                let folder = self.folders.get(&path);
+                folder.and_then(|folder| folder.files.iter().find(|file| file.id == id))
+            }
+        };
+        file.map_or(Ok(false), |file| file.has_last_row(handle))
     }
 
     fn twin(&self, server: &Arc<str>, fingerprint: Fingerprint) -> Twin {
@@ -233,7 +284,7 @@ impl<D: Disk> Pass<D> {
         file: Followed,
         path: &PathBuf,
         place_of: FileId,
-        size: u64,
+        seen: Seen,
         say: &mut Say<'_>,
     ) -> bool {
         let Some(folder) = self.folders.get_mut(path) else {
@@ -243,7 +294,7 @@ impl<D: Disk> Pass<D> {
             return true;
         };
         let listens = !stranger.announced || say(Event::Forgotten { file: place_of });
-        listens && self.place(file, path, &stranger.file_name, size, say)
+        listens && self.place(file, path, &stranger.file_name, seen, say)
     }
 
     /// Follows a file in another place than before.
@@ -252,7 +303,7 @@ impl<D: Disk> Pass<D> {
         mut file: Followed,
         path: &PathBuf,
         name: &Arc<str>,
-        size: u64,
+        seen: Seen,
         say: &mut Say<'_>,
     ) -> bool {
         let Some(folder) = self.folders.get_mut(path) else {
@@ -263,14 +314,21 @@ impl<D: Disk> Pass<D> {
         let offset = file.offset.unwrap_or_default();
         let change = match file.vanished.take() {
             Some(_) => Change::Returned {
-                found: file.size.min(size).saturating_sub(offset),
+                found: file.size.min(seen.size).saturating_sub(offset),
             },
             None => Change::Moved,
         };
         if matches!(change, Change::Returned { .. }) {
-            file.size = file.size.min(size.max(offset));
+            file.size = file.size.min(seen.size.max(offset));
+        }
+        if seen.size < offset {
+            // It is an older state; where the other one was cut off says nothing about it.
+            file.resume = None;
         }
         file.rename(name);
+        if seen.fits {
+            file.size = file.size.max(seen.size);
+        }
         let (directory, position) = (Arc::clone(&folder.directory), folder.position(&file));
         folder.insert(file);
         say(Event::Changed {
@@ -285,7 +343,8 @@ impl<D: Disk> Pass<D> {
         let mut due = Vec::new();
         for (path, folder) in &mut self.folders {
             for copy in &mut folder.copies {
-                if now.duration_since(copy.looked) >= FINISHED_LOOK {
+                // One that was just found may go on where the file itself ends.
+                if copy.looked == now || now.duration_since(copy.looked) >= COPY_LOOK {
                     copy.looked = now;
                     due.push((path.clone(), Arc::clone(&copy.name), copy.of));
                 }
@@ -307,8 +366,9 @@ impl<D: Disk> Pass<D> {
                         .folders
                         .get_mut(&at)
                         .and_then(|folder| folder.remove(of));
+                    let seen = Seen { size, fits: true };
                     if let Some(file) = file
-                        && !self.place(file, &path, &name, size, say)
+                        && !self.place(file, &path, &name, seen, say)
                     {
                         return false;
                     }
@@ -365,10 +425,22 @@ impl<D: Disk> Pass<D> {
                 Copy::Behind
             });
         }
-        let before = before(&mut handle, offset)?;
-        let fits = before.is_some_and(|before| Some(Hash::of(&before)) == file.anchor);
-        let is_done = file.unread() == 0 || file.missing || file.current < file.size;
-        let is_ahead = is_done && size > file.size;
+        let fits = file.has_anchor(&mut handle)?;
+        let known = file.known_size();
+        let is_ahead = match size.cmp(&known) {
+            Ordering::Less => false,
+            // As long as it is, but with text where NUL bytes are.
+            Ordering::Equal if file.is_blank() => true,
+            Ordering::Equal => {
+                let text = if file.missing {
+                    offset
+                } else {
+                    file.text_end()
+                };
+                text < known && has_line(&mut handle, text)?
+            }
+            Ordering::Greater => file.is_exhausted(),
+        };
         Ok(if fits && is_ahead {
             Copy::Ahead(size)
         } else {
@@ -376,9 +448,13 @@ impl<D: Disk> Pass<D> {
         })
     }
 
-    fn size_of(&self, path: &PathBuf, name: &str) -> Option<u64> {
+    /// What can be seen of a file at another place; `None`: nothing for now.
+    fn seen_at(&self, path: &PathBuf, name: &str, file: &Followed) -> Option<Seen> {
         let path = self.folders.get(path)?.path_of(name);
-        self.disk.open(&path).ok()?.size().ok()
+        let mut handle = self.disk.open(&path).ok()?;
+        let size = handle.size().ok()?;
+        let fits = file.has_anchor(&mut handle).unwrap_or(false);
+        Some(Seen { size, fits })
     }
 
     /// A file is not where it was, and the place is sound: it is gone, unless there is a copy. Whether somebody
@@ -390,29 +466,49 @@ impl<D: Disk> Pass<D> {
         at: Moment,
         say: &mut Say<'_>,
     ) -> bool {
-        let copy = self.folders.iter().find_map(|(path, folder)| {
-            let copy = folder.copies.iter().find(|copy| copy.of == id)?;
-            let is_new = copy.looked == at.instant;
-            Some((path.clone(), Arc::clone(&copy.name), is_new))
-        });
-        let Some(folder) = self.folders.get_mut(path) else {
-            return true;
-        };
-        let Some(mut file) = folder.remove(id) else {
+        let file = self.folders.get_mut(path).and_then(|it| it.remove(id));
+        let Some(mut file) = file else {
             return true;
         };
         file.take_glimpse();
-        if let Some((path, name, is_new)) = copy {
-            let size = self.size_of(&path, &name);
-            self.drop_copy(&path, &name);
-            if !is_new {
-                // Where the file itself was cut off says nothing about a copy that was there before.
-                file.resume = None;
-            }
-            if let Some(size) = size.filter(|&size| size >= file.size) {
-                return self.place(file, &path, &name, size, say);
-            }
+        let Some(copy) = self.best_copy(&file) else {
+            return self.vanish(file, path, at, say);
+        };
+        self.drop_copy(&copy.path, &copy.name);
+        if copy.looked != at.instant {
+            // Where the file itself was cut off says nothing about a copy that was there before.
+            file.resume = None;
         }
+        if copy.seen.size < file.size {
+            return self.vanish(file, path, at, say);
+        }
+        self.place(file, &copy.path, &copy.name, copy.seen, say)
+    }
+
+    /// The copy that a file can best go on with, if there is one that can be read.
+    fn best_copy(&self, file: &Followed) -> Option<BestCopy> {
+        let copies = self.folders.iter().flat_map(|(path, folder)| {
+            let copies = folder.copies.iter().filter(|copy| copy.of == file.id);
+            copies.filter_map(|copy| {
+                Some(BestCopy {
+                    path: path.clone(),
+                    name: Arc::clone(&copy.name),
+                    looked: copy.looked,
+                    seen: self.seen_at(path, &copy.name, file)?,
+                })
+            })
+        });
+        copies.max_by_key(|copy| (copy.seen.fits, copy.seen.size))
+    }
+
+    /// A file is gone, and what of it was not read is lost.
+    fn vanish(
+        &mut self,
+        mut file: Followed,
+        path: &PathBuf,
+        at: Moment,
+        say: &mut Say<'_>,
+    ) -> bool {
         let Some(folder) = self.folders.get_mut(path) else {
             return true;
         };
@@ -427,6 +523,8 @@ impl<D: Disk> Pass<D> {
             reason,
         };
         file.vanished = Some(at.wall);
+        // It may come back as it was before it was cut off.
+        file.resume = None;
         file.size = loss.from + loss.bytes;
         let is_known = file.fingerprint.is_some();
         let directory = Arc::clone(&folder.directory);
@@ -457,8 +555,14 @@ impl<D: Disk> Pass<D> {
             return listens;
         }
         let was_announced = file.announced || loss.bytes > 0;
-        listens && (!was_announced || say(Event::Forgotten { file: id }))
+        listens && (!was_announced || say(Event::Forgotten { file: file.id }))
     }
+}
+
+/// Whether text stands at an offset, and a whole line ends behind it.
+fn has_line(handle: &mut impl Handle, offset: u64) -> io::Result<bool> {
+    let bytes = piece(handle, offset, MAX_LINE_BYTES + 1)?;
+    Ok(bytes.first() != Some(&0) && memchr(b'\n', &bytes).is_some())
 }
 
 impl Followed {

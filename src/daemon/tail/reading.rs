@@ -98,6 +98,9 @@ impl Followed {
         for most in [MAX_CHUNK, MAX_LINE_BYTES + 1] {
             let (known, wanted) = (chunk.len(), most.min(rest));
             fill(handle, offset, &mut chunk, wanted)?;
+            if let Some(end) = self.end_of_nuls(offset, &chunk) {
+                return self.leave_out(handle, offset, end, true);
+            }
             if let Some(newline) = memrchr(b'\n', &chunk[known..]) {
                 self.seen = offset + chunk.len() as u64;
                 chunk.truncate(known + newline + 1);
@@ -119,6 +122,14 @@ impl Followed {
             nuls as u64,
             now,
         )
+    }
+
+    /// Where NUL bytes end that go on with what was left out just before; however few there are, they are no part of the
+    /// row behind them.
+    fn end_of_nuls(&self, offset: u64, chunk: &[u8]) -> Option<u64> {
+        let goes_on = self.resume.is_some_and(|at| at < offset) && chunk.first() == Some(&0);
+        let text = chunk.iter().position(|&byte| byte != 0)?;
+        goes_on.then_some(offset + text as u64)
     }
 
     /// Looks for the end of a line over the limit, or of a run of NUL bytes, without keeping what lies between.

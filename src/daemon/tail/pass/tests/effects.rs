@@ -69,6 +69,15 @@ impl Committed {
             } => {
                 if let Change::Returned { found } = change {
                     self.found += found;
+                    let same = |known: &&mut (Option<Fingerprint>, String, Loss)| {
+                        known.0 == position.fingerprint && Some(known.2.from) == position.offset
+                    };
+                    // What comes back is not lost any more; what follows on it still is.
+                    for (_, _, loss) in self.losses.iter_mut().filter(same) {
+                        let found = found.min(loss.bytes);
+                        loss.from += found;
+                        loss.bytes -= found;
+                    }
                 }
                 self.positions.insert(position.file, position);
             }

@@ -35,7 +35,7 @@ use crate::daemon::source::LogName;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::position::Fingerprint;
 
-/// The directory that Exchange writes to, and one to which files are moved and copied.
+/// The directory that Exchange writes to, and one to which files are moved and text.
 const LOGS: &str = "/logs/a";
 const OTHER: &str = "/logs/b";
 
@@ -236,10 +236,11 @@ impl Model {
             .collect();
         let copies = self.copies.clone();
         for path in copies {
-            let begin = begin(&self.content(&path).borrow().bytes);
-            let length = self.content(&path).borrow().bytes.len();
+            let text = self.content(&path).borrow().bytes.clone();
+            let begin = begin(&text);
             let is_old = |(_, bytes, _): &(PathBuf, Vec<u8>, u64)| {
-                bytes.starts_with(&begin) && bytes.len() > length
+                let has_holes = text.contains(&0) && *bytes != text;
+                bytes.starts_with(&begin) && (bytes.len() > text.len() || has_holes)
             };
             // What somebody appends to an old state of a file cannot be told from what was there before.
             if !begins.contains(&begin) && !self.graves.iter().any(is_old) {

@@ -136,14 +136,21 @@ impl Model {
             Step::FillNuls => self.fill_nuls(),
             Step::LateFile(count) => {
                 let path = Self::log(LOGS, u32::from(count % 8));
-                if !self.world.0.borrow().files.contains_key(&path) {
+                let tree = self.world.0.borrow();
+                // What takes the place of a file that cannot be read is taken for it.
+                let is_free = !tree.files.contains_key(&path) && !tree.faults.contains_key(&path);
+                drop(tree);
+                if is_free {
                     let bytes = self.fresh(count % 3 + 1);
                     self.create(path, bytes);
                 }
             }
             Step::LongLine(choice) => {
                 if let Some(path) = self.pick(choice) {
-                    let mut line = vec![b'y'; crate::pipeline::lines::MAX_LINE_BYTES + 10];
+                    // As rows do, lines begin with what no other line has.
+                    let mut line = format!("{:016X}", self.next_row).into_bytes();
+                    self.next_row += 1;
+                    line.resize(crate::pipeline::lines::MAX_LINE_BYTES + 10, b'y');
                     line.extend(b"\r\n");
                     self.write(&path, &line);
                 }
@@ -247,6 +254,8 @@ impl Model {
         }
         self.crash = None;
         self.world.0.borrow_mut().faults.clear();
+        // A size that lagged behind is right once before the file is cut off: else it would be one cut, and a growth.
+        self.look();
         self.bury(&path);
         let content = self.content(&path);
         let length = content.borrow().bytes.len() * usize::from(cut) / 255;
@@ -277,7 +286,9 @@ impl Model {
             return;
         };
         // Whose size is seen when nothing can be read, nobody knows if the file has just come here.
-        if !self.is_settled(&path) {
+        let fingerprint = Fingerprint::of(&self.content(&path).borrow().bytes);
+        let is_second = self.graves.iter().any(|(grave, ..)| *grave == path);
+        if !self.is_settled(&path) || is_second && !self.committed.knows(fingerprint) {
             return;
         }
         let fault = match kind % 7 {
