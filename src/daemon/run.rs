@@ -289,15 +289,12 @@ impl Daemon {
     /// Takes a message from the logs, and those that wait behind it.
     fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
         let now = clock::now();
-        let mut next = Some(first);
-        for _ in 0..MAX_BATCH {
-            let Some(message) = next else { break };
+        for message in batch(first, waiting) {
             self.commits.touch(message.event.bytes());
             self.reader.take(message, &mut self.engine, now);
             if self.commits.is_full() {
                 break;
             }
-            next = waiting.try_recv().ok();
         }
     }
 
@@ -439,5 +436,35 @@ fn log_alerts(before: &Snapshot, after: &Snapshot) {
     }
     for alert in before.alerts.iter().filter(|alert| !is_in(after, alert)) {
         info!(alertname = alert.name.as_str(), server = %alert.place.server, connector = %alert.place.connector, "alert is over");
+    }
+}
+
+/// A message and those that wait behind it. Each is taken off the channel only when it is asked for, because what is
+/// taken and not read is lost.
+fn batch<T>(first: T, waiting: &mut mpsc::Receiver<T>) -> impl Iterator<Item = T> {
+    let behind = std::iter::from_fn(|| waiting.try_recv().ok());
+    std::iter::once(first).chain(behind.take(MAX_BATCH - 1))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_leave_out_no_message() {
+        for wanted in [1, 2, MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 1] {
+            let (messages, mut waiting) = mpsc::channel(4 * MAX_BATCH);
+            let sent: Vec<usize> = (0..3 * MAX_BATCH + 5).collect();
+            for number in &sent {
+                messages.try_send(*number).unwrap();
+            }
+            let mut read = Vec::new();
+            while let Ok(first) = waiting.try_recv() {
+                // A batch also ends early, when there is enough to be kept.
+                read.extend(batch(first, &mut waiting).take(wanted));
+            }
+            assert_eq!(read, sent);
+        }
     }
 }
