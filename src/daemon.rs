@@ -2,11 +2,13 @@
 //!
 //! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
 //! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, [`server`] shows the last
-//! snapshot to whoever asks, and `service` tells the service manager how it goes.
+//! snapshot to whoever asks and [`web`] decides who may, and `service` tells the service manager how it goes. [`repeats`]
+//! keeps the log readable.
 
 pub mod clock;
 pub mod expected;
 pub mod post;
+pub mod repeats;
 pub mod run;
 pub mod server;
 mod service;
@@ -15,3 +17,4 @@ pub mod source;
 pub mod store;
 pub mod tail;
 mod watch;
+pub mod web;

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::ValueEnum;
@@ -10,6 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::FAILED;
 use crate::cli::complain;
+use crate::daemon::repeats;
+use crate::daemon::repeats::Repeats;
 use crate::daemon::run;
 use crate::daemon::run::Options;
 
@@ -36,6 +39,9 @@ pub(super) struct Arguments {
         default_value = ":10056"
     )]
     listen_addresses: Vec<String>,
+    /// TLS, passwords and headers, in the form that Prometheus' own exporters take
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -79,11 +85,12 @@ enum Format {
 }
 
 pub(super) fn main(arguments: Arguments) -> ExitCode {
-    log_to_stderr(arguments.log_level, arguments.log_format);
+    let repeats = Arc::new(log_to_stderr(arguments.log_level, arguments.log_format));
     let options = Options {
         config_file: arguments.config_file,
         storage_path: arguments.storage_path,
         listen_addresses: arguments.listen_addresses,
+        web_config_file: arguments.web_config_file,
         telemetry_path: arguments.telemetry_path,
         external_url: arguments.external_url,
     };
@@ -98,7 +105,9 @@ pub(super) fn main(arguments: Arguments) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
+    runtime.spawn(Arc::clone(&repeats).tell_for_ever());
     let outcome = runtime.block_on(run::run(options));
+    repeats.tell(None);
     // A thread that hangs on a share must not hold up the end.
     runtime.shutdown_background();
     match outcome {
@@ -110,7 +119,8 @@ pub(super) fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn log_to_stderr(level: Level, format: Format) {
+/// From now on what is logged is written. What is returned tells what was left out of it.
+fn log_to_stderr(level: Level, format: Format) -> Repeats {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     let level = match level {
@@ -119,7 +129,8 @@ fn log_to_stderr(level: Level, format: Format) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    let registry = tracing_subscriber::registry().with(level);
+    let (limiter, repeats) = repeats::limiter();
+    let registry = tracing_subscriber::registry().with(level).with(limiter);
     match format {
         Format::Json => registry
             .with(
@@ -138,4 +149,5 @@ fn log_to_stderr(level: Level, format: Format) {
             )
             .init(),
     }
+    repeats
 }

@@ -17,7 +17,7 @@ use crate::pipeline::export::inbound::InboundProperties;
 
 /// The reason codes that may be accepted: those of findings that Microsoft does not document either way, so that only
 /// the operator can know that mail flows all the same.
-const ACCEPTABLE: [&str; 8] = [
+pub(super) const ACCEPTABLE: [&str; 8] = [
     "bare_domain",
     "multi_label",
     "wildcard_certificate",
@@ -165,7 +165,8 @@ fn reason(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn pattern(text: &str) -> Result<ConnectorPattern, Wrong> {
+/// A pattern for names of send connectors.
+pub(super) fn pattern(text: &str) -> Result<ConnectorPattern, Wrong> {
     ConnectorPattern::new(text)
         .map_err(|error| format!("{} is no pattern: {error}", quoted(text)).into())
 }

@@ -93,6 +93,14 @@ impl Problem {
         }
     }
 
+    /// Replaces what is expected of the file as a whole, for a file of another kind.
+    pub(super) fn expecting_at_top(self, expected: &str) -> Self {
+        match &self.place {
+            Some((_, _, key)) if *key == Key::default() => self.expecting(expected),
+            _ => self,
+        }
+    }
+
     /// Adds what was probably meant.
     pub(super) fn meaning(self, nearest: Option<&'static str>) -> Self {
         Self { nearest, ..self }
@@ -144,6 +152,11 @@ impl Problems {
             file: file.to_owned(),
             problems: self.found,
         })
+    }
+
+    /// Notes a problem.
+    pub(super) fn note(&mut self, problem: Problem) {
+        self.found.push(problem);
     }
 
     /// Notes what is wrong with the value of `key`.
@@ -264,8 +277,8 @@ pub(super) fn no_expansion(text: &str) -> Result<(), Wrong> {
     let name = rest.split_once('}').map_or("", |(name, _)| name);
     let name = if looks_like_a_key(name) { name } else { "…" };
     Err(format!(
-        "`${{{name}}}` is not expanded; the only expansion is `${{CREDENTIALS_DIRECTORY}}`, at the start of \
-         `url_file` and `secret_file`"
+        "`${{{name}}}` is not expanded; the only expansion is `${{CREDENTIALS_DIRECTORY}}`, where a file \
+         with a secret is named, as in `url_file`"
     )
     .into())
 }

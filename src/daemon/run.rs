@@ -1,6 +1,7 @@
 //! The loop: bytes from the logs go into the engine, messages come out and are sent, and the last snapshot is there for
 //! whoever asks.
 
+mod batch;
 mod commits;
 mod expectation;
 mod posts;
@@ -28,6 +29,7 @@ use crate::daemon::expected;
 use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
 use crate::daemon::post::Poster;
+use crate::daemon::run::batch::take_waiting;
 use crate::daemon::run::commits::Commits;
 use crate::daemon::run::commits::Outcome;
 use crate::daemon::run::expectation::Expectation;
@@ -42,6 +44,8 @@ use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::store::Store;
 use crate::daemon::tail::Message;
+use crate::daemon::web;
+use crate::daemon::web::Web;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
 use crate::pipeline::outbox;
@@ -71,6 +75,8 @@ pub struct Options {
     pub config_file: PathBuf,
     /// Where to listen.
     pub listen_addresses: Vec<String>,
+    /// TLS, passwords and headers of the HTTP server; `None`: plain HTTP for everybody.
+    pub web_config_file: Option<PathBuf>,
     /// Where the metrics are.
     pub telemetry_path: String,
     /// The directory of the state.
@@ -87,6 +93,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let config = crate::config::load(&options.config_file).map_err(|error| error.to_string())?;
     let mut signals =
         Signals::new().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let web = Web::open(options.web_config_file.as_deref(), web::Limits::default())?;
     let mut listeners = service::listeners()?;
     if listeners.is_empty() {
         for address in &options.listen_addresses {
@@ -95,8 +102,9 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let external_url = match &options.external_url {
         Some(url) => url.clone(),
-        None => default_url(&listeners),
+        None => default_url(web.scheme(), &listeners),
     };
+    web.warn_of_plain_passwords(&listeners);
     let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
     let (news, mut exported) = mpsc::channel(expected::MAX_CHANGES);
@@ -108,7 +116,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let known = first.ok().flatten().unwrap_or_default();
     let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
-    let _servers = daemon.serve(listeners, &reload)?;
+    let _servers = daemon.serve(listeners, &web, &reload)?;
     daemon.service.started();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -155,16 +163,16 @@ async fn pause(wait: Option<Duration>) {
 }
 
 /// Where people reach a server that listens here. On every interface, that is under the machine's own name.
-fn default_url(listeners: &[TcpListener]) -> String {
+fn default_url(scheme: &str, listeners: &[TcpListener]) -> String {
     let address = listeners
         .first()
         .and_then(|listener| listener.local_addr().ok());
     match address {
         Some(address) if address.ip().is_unspecified() => {
-            format!("http://{}:{}/", host_name(), address.port())
+            format!("{scheme}://{}:{}/", host_name(), address.port())
         }
-        Some(address) => format!("http://{address}/"),
-        None => "http://localhost/".to_owned(),
+        Some(address) => format!("{scheme}://{address}/"),
+        None => format!("{scheme}://localhost/"),
     }
 }
 
@@ -234,6 +242,7 @@ impl Daemon {
             ready: false,
             expectation: expectation.known().status.clone(),
             reload,
+            configuration: expectation.summary(),
             started_at: now,
             recovered_at,
         };
@@ -260,6 +269,7 @@ impl Daemon {
     fn serve(
         &self,
         listeners: Vec<TcpListener>,
+        web: &Arc<Web>,
         reload: &mpsc::Sender<ReloadRequest>,
     ) -> Result<JoinSet<()>, String> {
         let mut servers = JoinSet::new();
@@ -269,8 +279,9 @@ impl Daemon {
             }
             let path = &self.options.telemetry_path;
             let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
-            servers.spawn(server::serve(listener, router));
+            servers.spawn(web::serve(listener, router, Arc::clone(web)));
         }
+        servers.spawn(web::follow(Arc::clone(web)));
         Ok(servers)
     }
 
@@ -289,13 +300,11 @@ impl Daemon {
     /// Takes a message from the logs, and those that wait behind it.
     fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
         let now = clock::now();
-        for message in batch(first, waiting) {
+        take_waiting(first, waiting, MAX_BATCH, |message| {
             self.commits.touch(message.event.bytes());
             self.reader.take(message, &mut self.engine, now);
-            if self.commits.is_full() {
-                break;
-            }
-        }
+            !self.commits.is_full()
+        });
     }
 
     /// Brings everything up to date, keeps it, shows it, and says what to send.
@@ -368,6 +377,7 @@ impl Daemon {
             ready: self.is_ready,
             expectation: self.expectation.known().status.clone(),
             reload: self.reload,
+            configuration: self.expectation.summary(),
             started_at: before.started_at,
             recovered_at: self.recovered_at,
         }));
@@ -386,11 +396,11 @@ impl Daemon {
                     successful: true,
                     succeeded_at: now,
                 };
-                info!(file = %self.options.config_file.display(), "the configuration was read again");
+                info!(request = "reload", file = %self.options.config_file.display(), "the configuration was read again");
             }
             Err(message) => {
                 self.reload.successful = false;
-                error!(file = %self.options.config_file.display(), "the configuration was not changed: {message}");
+                error!(request = "reload", file = %self.options.config_file.display(), "the configuration was not changed: {message}");
             }
         }
         outcome
@@ -414,7 +424,16 @@ impl Daemon {
 fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
     configured
         .iter()
-        .map(|receiver| Receiver::new(&receiver.name, "webhook", &receiver.severities))
+        .map(|receiver| Receiver {
+            connectors: receiver.connectors.clone(),
+            fallback: receiver.fallback.as_deref().map(Arc::from),
+            rate: receiver.integration.rate(),
+            ..Receiver::new(
+                &receiver.name,
+                receiver.integration.as_str(),
+                &receiver.severities,
+            )
+        })
         .collect()
 }
 
@@ -436,35 +455,5 @@ fn log_alerts(before: &Snapshot, after: &Snapshot) {
     }
     for alert in before.alerts.iter().filter(|alert| !is_in(after, alert)) {
         info!(alertname = alert.name.as_str(), server = %alert.place.server, connector = %alert.place.connector, "alert is over");
-    }
-}
-
-/// A message and those that wait behind it. Each is taken off the channel only when it is asked for, because what is
-/// taken and not read is lost.
-fn batch<T>(first: T, waiting: &mut mpsc::Receiver<T>) -> impl Iterator<Item = T> {
-    let behind = std::iter::from_fn(|| waiting.try_recv().ok());
-    std::iter::once(first).chain(behind.take(MAX_BATCH - 1))
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_leave_out_no_message() {
-        for wanted in [1, 2, MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 1] {
-            let (messages, mut waiting) = mpsc::channel(4 * MAX_BATCH);
-            let sent: Vec<usize> = (0..3 * MAX_BATCH + 5).collect();
-            for number in &sent {
-                messages.try_send(*number).unwrap();
-            }
-            let mut read = Vec::new();
-            while let Ok(first) = waiting.try_recv() {
-                // A batch also ends early, when there is enough to be kept.
-                read.extend(batch(first, &mut waiting).take(wanted));
-            }
-            assert_eq!(read, sent);
-        }
     }
 }

@@ -1,4 +1,6 @@
-//! What HTTP clients may ask.
+//! What HTTP clients may ask. [`pages`] is what people open in a browser.
+
+mod pages;
 
 use std::sync::Arc;
 
@@ -19,15 +21,10 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::pipeline::snapshot::State;
-use crate::pipeline::verdict::reason::AlertName;
 use crate::render::metrics::StateCollector;
-use crate::render::runbook;
 
 /// Content type of Prometheus' text format; Prometheus 3 refuses a scrape without it.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Markdown is read as it is.
-const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// Asks the daemon to read its configuration again; the answer is what came of it.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -76,10 +73,12 @@ pub fn router(
     reload: mpsc::Sender<ReloadRequest>,
     telemetry_path: &str,
 ) -> Result<Router, String> {
+    let is_taken = pages::PATHS.iter().any(|it| telemetry_path.starts_with(it));
     if !telemetry_path.starts_with('/')
         || telemetry_path.contains(['{', '}', '?', '#', '*'])
         || telemetry_path.starts_with("/-/")
         || telemetry_path == "/"
+        || is_taken
     {
         return Err(format!(
             "--web.telemetry-path={telemetry_path}: give a path such as /metrics"
@@ -95,46 +94,25 @@ pub fn router(
             .register(collector)
             .map_err(|error| format!("cannot register metrics: {error}"))?;
     }
+    let pages = pages::router(Arc::clone(&state), telemetry_path);
     let shared = Shared {
         state,
         registry: Arc::new(registry),
         reload,
     };
     Ok(Router::new()
-        .route("/", get(index))
         .route(telemetry_path, get(metrics))
-        .route(&format!("{}{{name}}", runbook::PATH), get(page))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reloaded))
-        .with_state(shared))
-}
-
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
-    let address = listener.local_addr().ok();
-    // A failing accept() is tried again inside.
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, address = address.map(|address| address.to_string()), "the HTTP server ended");
-    }
-}
-
-async fn index() -> &'static str {
-    "certdrift\n\n/metrics    metrics in Prometheus' text format\n/runbooks/  what to do at each alert, by its name\n/-/healthy  200 while the process runs\n/-/ready    200 once every source has been read\n/-/reload   POST reads the configuration again\n"
+        .with_state(shared)
+        .merge(pages))
 }
 
 async fn metrics(extract::State(shared): extract::State<Shared>) -> Response {
     match TextEncoder::new().encode_to_string(&shared.registry.gather()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-/// The runbook of an alert.
-async fn page(extract::Path(name): extract::Path<String>) -> Response {
-    match AlertName::from_name(&name) {
-        Some(name) => ([(CONTENT_TYPE, PLAIN_TEXT)], runbook::page(name)).into_response(),
-        None => (StatusCode::NOT_FOUND, "There is no such alert.\n").into_response(),
     }
 }
 

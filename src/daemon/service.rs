@@ -276,6 +276,7 @@ mod tests {
                 successful: true,
                 succeeded_at: epoch,
             },
+            configuration: Arc::from(""),
             started_at: epoch,
             recovered_at: None,
         }
@@ -291,6 +292,7 @@ mod tests {
             verdict,
             reasons: Vec::new(),
             silent_after: None,
+            planned: Vec::new(),
         }
     }
 

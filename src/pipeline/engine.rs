@@ -51,6 +51,8 @@ struct Reading {
     ledger: Arc<Ledger>,
     first_millis: Option<i64>,
     last_millis: Option<i64>,
+    /// The day when history was last looked through, in days since 1970.
+    day: i64,
 }
 
 impl Engine {
@@ -173,6 +175,11 @@ impl Engine {
     /// Brings alerts in line with the findings.
     pub fn update(&mut self, now: Timestamp) {
         let reading = &mut self.reading;
+        let day = now.as_second().div_euclid(24 * 60 * 60);
+        if day != reading.day {
+            reading.day = day;
+            Ledger::forget_history(&mut reading.ledger, now);
+        }
         self.judging
             .reconsider(&reading.ledger, &reading.sessions, now);
         self.judging.follow_relay(&mut reading.sessions);

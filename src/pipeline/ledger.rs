@@ -3,6 +3,8 @@
 //! The ledger is plain data and knows no order of arrival: logs of several directories are read one after the other, so
 //! every entry keeps its first and last time, and what is "current" follows from the times.
 
+pub mod history;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::ledger::history::History;
 use crate::pipeline::reply::EnhancedCode;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::saved::Changes;
@@ -108,6 +111,9 @@ pub struct ConnectorLedger {
     pub tls_failures: BTreeMap<String, u64>,
     /// Sessions whose banner was masked by a firewall.
     pub masked_banners: Option<Span>,
+    /// What was presented when, over the last months.
+    #[serde(default)]
+    pub history: History,
     /// Whether it is to be written anew.
     #[serde(skip)]
     changed: bool,
@@ -208,6 +214,17 @@ impl Ledger {
         }
     }
 
+    /// Forgets what of the history is too long ago by now. A ledger that is shared is copied only if there is any.
+    pub fn forget_history(this: &mut Arc<Self>, now: Timestamp) {
+        let is_stale = |entry: &ConnectorLedger| entry.history.is_stale(now);
+        if !this.connectors.iter().any(|(_, entry)| is_stale(entry)) {
+            return;
+        }
+        for (_, entry) in &mut Arc::make_mut(this).connectors {
+            entry.changed |= entry.history.forget(now);
+        }
+    }
+
     /// Marks every connector as changed.
     pub fn change_everything(this: &mut Arc<Self>) {
         for (_, entry) in &mut Arc::make_mut(this).connectors {
@@ -265,6 +282,7 @@ impl ConnectorLedger {
                 if *presented == Some(&Presentation::NoCertificate) {
                     count(&mut self.without_certificate, time);
                     if observation.exchange_online {
+                        self.history.presented(None, time);
                         let last = &mut self.last_without_certificate_online;
                         *last = (*last).max(Some(time));
                     }
@@ -329,6 +347,9 @@ impl ConnectorLedger {
         let time = observation.time;
         if handshake == Some(Handshake::StartTls) {
             self.count_change(certificate.thumbprint, time);
+            if certificate.thumbprint.is_some() {
+                self.history.presented(certificate.thumbprint, time);
+            }
         }
         let known = self.presented.iter_mut().find(|presented| {
             presented.handshake == handshake && is_same(&presented.certificate, certificate)
@@ -392,6 +413,9 @@ impl ConnectorLedger {
 
     fn refused(&mut self, refused: &Refused<'_>, time: Timestamp) {
         *self.refusals_by_class.entry(refused.class).or_default() += 1;
+        if refused.class == ReplyClass::Attribution {
+            self.history.rejected(time);
+        }
         let fits = |known: &Refusal, text: &str| {
             known.class == refused.class
                 && known.code == refused.code

@@ -10,6 +10,7 @@
 //!
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
 
+pub mod answer;
 mod kept;
 mod mailbox;
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 
 use crate::pipeline::alert::Firing;
+use crate::pipeline::expectation::PlannedRenewal;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
 use crate::pipeline::inventory::Inventory;
@@ -51,8 +52,10 @@ pub struct State {
     pub ready: bool,
     /// How the files are that say what is expected.
     pub expectation: ExpectationStatus,
-    /// The configuration in force.
+    /// Whether the configuration could be read.
     pub reload: ReloadStatus,
+    /// What the configuration in force means, completed by the exports, without secrets: the text of `check-config`.
+    pub configuration: Arc<str>,
     /// When the daemon started.
     pub started_at: Timestamp,
     /// When a damaged state was last replaced; `None`: never.
@@ -104,6 +107,8 @@ pub struct Judged {
     pub reasons: Vec<Reason>,
     /// For how long it may be silent; `None`: not learned yet.
     pub silent_after: Option<SignedDuration>,
+    /// Renewals that the configuration plans for it.
+    pub planned: Vec<PlannedRenewal>,
 }
 
 /// An inbound connector that some send connectors are expected to match.

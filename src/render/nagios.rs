@@ -251,6 +251,7 @@ mod tests {
             verdict: *verdict,
             reasons: vec![verdict::state(*code, "a", "b", String::new())],
             silent_after: None,
+            planned: Vec::new(),
         });
         Report {
             files: 1,

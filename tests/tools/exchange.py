@@ -2,7 +2,7 @@
 """Writes send protocol logs as a made-up Exchange server would.
 
     exchange.py --out DIRECTORY [--start TIME] [--sessions N] [--every SECONDS] [--form A|B|C]
-                [--certificate mail|owa|none] [--outcome relayed|denied] [--address IP]
+                [--certificate mail|renewed|owa|none] [--outcome relayed|denied] [--address IP]
                 [--valid-days N] [--seed N]
 
 Rows are appended to DIRECTORY/SENDyyyyMMddHH-1.LOG; a new file begins with the usual header lines.
@@ -24,6 +24,8 @@ ISSUER = "CN=Fabrikam TLS Issuing CA 2, O=Fabrikam Trust Services, C=US"
 CERTIFICATES = {
     "mail": ("CN=mail.contoso.com, O=Contoso, L=London, C=GB", "0A5F1C2D3E4B5A69788796A5B4C3D2E1",
              "mail.contoso.com;autodiscover.contoso.com"),
+    "renewed": ("CN=mail.contoso.com, O=Contoso, L=London, C=GB", "0C1D2E3F4A5B69788796A5B4C3D2E1F00F",
+                "mail.contoso.com;autodiscover.contoso.com"),
     "owa": ("CN=owa.contoso.com, O=Contoso, L=London, C=GB", "0B7E2D3C4B5A69788796A5B4C3D2E1F0",
             "owa.contoso.com;www.contoso.com"),
 }

@@ -1,10 +1,14 @@
 //! What the files of Exchange say goes into the engine, and into the log what has become of them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tracing::info;
 use tracing::warn;
 
+use crate::config;
 use crate::config::Config;
+
 use crate::daemon::expected::Known;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::export::Kind;
@@ -15,6 +19,8 @@ use crate::pipeline::snapshot::ExportStatus;
 pub(super) struct Expectation {
     config: Config,
     known: Known,
+    /// What both mean, without secrets.
+    summary: Arc<str>,
 }
 
 impl Expectation {
@@ -22,6 +28,7 @@ impl Expectation {
         let mut expectation = Self {
             config,
             known: Known::default(),
+            summary: Arc::from(""),
         };
         expectation.files_changed(known, engine, now);
         expectation
@@ -29,6 +36,11 @@ impl Expectation {
 
     pub(super) fn known(&self) -> &Known {
         &self.known
+    }
+
+    /// What the configuration and the exports mean together, without secrets.
+    pub(super) fn summary(&self) -> Arc<str> {
+        Arc::clone(&self.summary)
     }
 
     pub(super) fn files_changed(&mut self, known: Known, engine: &mut Engine, now: Timestamp) {
@@ -53,7 +65,8 @@ impl Expectation {
         self.apply(engine, now);
     }
 
-    fn apply(&self, engine: &mut Engine, now: Timestamp) {
+    fn apply(&mut self, engine: &mut Engine, now: Timestamp) {
+        self.summary = Arc::from(config::describe(&self.config, &self.known.exports));
         engine.set_settings(self.config.settings);
         engine.set_inventory(self.known.inventory.clone());
         let expectations = self.config.expectations(&self.known.exports);

@@ -374,14 +374,16 @@ impl Judging {
             .connectors()
             .map(|(place, _)| {
                 let watched = self.watched.get(place);
+                let expectation = self.expectations.for_connector(&place.connector);
                 Judged {
                     place: place.clone(),
-                    expected: self.expectations.for_connector(&place.connector).is_some(),
+                    expected: expectation.is_some(),
                     verdict: watched.map_or(Verdict::Unknown, |watched| watched.findings.verdict()),
                     reasons: watched
                         .map(|watched| watched.reasons(&place.connector))
                         .unwrap_or_default(),
                     silent_after: watched.and_then(Watched::silent_after),
+                    planned: expectation.map_or_else(Vec::new, |it| it.planned.clone()),
                 }
             })
             .collect()
