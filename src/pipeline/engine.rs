@@ -34,6 +34,7 @@ use crate::pipeline::outbox::wish::Reply;
 use crate::pipeline::outbox::wish::Wish;
 use crate::pipeline::record;
 use crate::pipeline::record::Row;
+use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
@@ -97,12 +98,24 @@ impl Engine {
 
     /// Reads the next bytes of a file.
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
-        file.feed(chunk, |row| self.row(stream, &row, now));
+        let Self { reading, judging } = self;
+        let mut pass = reading.pass();
+        file.feed(chunk, |row| {
+            pass.row(stream, row, |observation| {
+                judging.observe(stream, observation, now);
+            });
+        });
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
-        file.take_unfinished(|row| self.row(stream, &row, now))
+        let Self { reading, judging } = self;
+        let mut pass = reading.pass();
+        file.take_unfinished(|row| {
+            pass.row(stream, row, |observation| {
+                judging.observe(stream, observation, now);
+            });
+        })
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
@@ -242,19 +255,37 @@ impl Engine {
             receivers: self.judging.outbox.status(),
         }
     }
+}
 
-    fn row(&mut self, stream: StreamId, row: &Row<'_>, now: Timestamp) {
-        let Self { reading, judging } = self;
-        reading.first_millis = Some(
-            reading
-                .first_millis
-                .map_or(row.millis, |first| first.min(row.millis)),
-        );
-        reading.last_millis = reading.last_millis.max(Some(row.millis));
-        let ledger = &mut reading.ledger;
-        reading.sessions.row(stream, row, &mut |observation| {
-            Arc::make_mut(ledger).enter(&observation);
-            judging.observe(stream, &observation, now);
+impl Reading {
+    /// A ledger that a snapshot shares is copied here, once, and not at each observation.
+    fn pass(&mut self) -> Pass<'_> {
+        Pass {
+            sessions: &mut self.sessions,
+            ledger: Arc::make_mut(&mut self.ledger),
+            first_millis: &mut self.first_millis,
+            last_millis: &mut self.last_millis,
+        }
+    }
+}
+
+/// [`Reading`] while rows come in.
+struct Pass<'a> {
+    sessions: &'a mut Sessions,
+    ledger: &'a mut Ledger,
+    first_millis: &'a mut Option<i64>,
+    last_millis: &'a mut Option<i64>,
+}
+
+impl Pass<'_> {
+    fn row(&mut self, stream: StreamId, row: &Row<'_>, mut observe: impl FnMut(&Observation<'_>)) {
+        let first = self.first_millis.get_or_insert(row.millis);
+        *first = row.millis.min(*first);
+        let last = self.last_millis.get_or_insert(row.millis);
+        *last = row.millis.max(*last);
+        self.sessions.row(stream, row, &mut |observation| {
+            self.ledger.enter(&observation);
+            observe(&observation);
         });
         // The very next row may show that relay works again.
         if judging.relay_changed {

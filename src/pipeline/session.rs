@@ -73,7 +73,7 @@ pub enum Fact<'a> {
     /// A certificate was offered. `None`: the command before it was not seen, so it may be of either kind.
     Offered {
         /// What was offered.
-        certificate: Arc<Certificate>,
+        certificate: &'a Arc<Certificate>,
         /// In which handshake.
         handshake: Option<Handshake>,
     },
@@ -82,7 +82,7 @@ pub enum Fact<'a> {
         /// `TLS 1.2` and the like.
         protocol: tls::Protocol,
         /// What the session proves about the client certificate.
-        presented: Option<Presentation>,
+        presented: Option<&'a Presentation>,
     },
     /// TLS failed with this token.
     TlsFailed {
@@ -206,7 +206,7 @@ pub struct Sessions {
     /// By number; `None`: the stream was forgotten.
     streams: Vec<Option<Stream>>,
     live: HashMap<(StreamId, SessionId), Session, FixedState>,
-    connectors: HashMap<Vec<u8>, Arc<str>>,
+    connectors: HashMap<Vec<u8>, Arc<str>, FixedState>,
     certificates: KnownCertificates,
     relay_watch: RelayWatch,
     /// Sessions let go because [`MAX_LIVE_SESSIONS`] was reached.
@@ -390,7 +390,10 @@ fn make_room(
 }
 
 /// One name is one allocation, however many sessions have it.
-fn connector_name(names: &mut HashMap<Vec<u8>, Arc<str>>, cell: record::Cell<'_>) -> Arc<str> {
+fn connector_name(
+    names: &mut HashMap<Vec<u8>, Arc<str>, FixedState>,
+    cell: record::Cell<'_>,
+) -> Arc<str> {
     const MAX_NAMES: usize = 4096;
     if let Some(name) = names.get(cell.raw()) {
         return Arc::clone(name);

@@ -281,12 +281,14 @@ impl Session {
         scene: &mut Scene<'_, F>,
     ) {
         let handshake = self.phase.handshake();
-        self.offered = Some(Arc::clone(&certificate));
-        let fact = Fact::Offered {
-            certificate,
-            handshake,
-        };
-        scene.say(self, time, fact);
+        self.offered = Some(certificate);
+        if let Some(certificate) = &self.offered {
+            let fact = Fact::Offered {
+                certificate,
+                handshake,
+            };
+            scene.say(self, time, fact);
+        }
     }
 
     fn secured<F: FnMut(Observation<'_>)>(
@@ -296,7 +298,7 @@ impl Session {
         scene: &mut Scene<'_, F>,
     ) {
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
-        let presented = match (phase, self.offered.take()) {
+        self.presented = match (phase, self.offered.take()) {
             (
                 Phase::Asked(Handshake::StartTls) | Phase::Ready(Handshake::StartTls),
                 Some(certificate),
@@ -306,10 +308,9 @@ impl Session {
             }
             _ => None,
         };
-        self.presented.clone_from(&presented);
         let fact = Fact::Secured {
             protocol: tls::protocol(context),
-            presented,
+            presented: self.presented.as_ref(),
         };
         scene.say(self, time, fact);
     }

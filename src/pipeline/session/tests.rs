@@ -92,7 +92,7 @@ fn watching() -> (Sessions, StreamId) {
 fn feed(sessions: &mut Sessions, stream: StreamId, text: &str) -> Told {
     let mut told = Told::default();
     LogFile::default().feed(text.as_bytes(), |row| {
-        sessions.row(stream, &row, &mut |observation| {
+        sessions.row(stream, row, &mut |observation| {
             told.started += usize::from(matches!(observation.fact, Fact::Started));
             told.facts.extend(said(&observation.fact));
         });
