@@ -2,6 +2,7 @@
 
 mod check;
 mod check_config;
+mod notify;
 mod preflight;
 mod run;
 
@@ -47,6 +48,8 @@ enum Command {
     Preflight(preflight::Arguments),
     /// Read a configuration and print what it means
     CheckConfig(check_config::Arguments),
+    /// Try a receiver; see and steer the notifications that wait, or that no receiver took
+    Notify(notify::Arguments),
 }
 
 /// Does what the arguments (the program's name first) ask for.
@@ -66,6 +69,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Check(arguments)) => check::main(&arguments),
         Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
+        Some(Command::Notify(arguments)) => notify::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
     }

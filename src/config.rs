@@ -28,7 +28,15 @@ use std::path::Path;
 pub use crate::config::exports::ExportFiles;
 pub use crate::config::paths::{Fit, PathPattern};
 pub use crate::config::problem::ConfigError;
-pub use crate::config::receiver::{ReceiverConfig, UrlSource, WebhookConfig, check_url};
+pub use crate::config::receiver::ReceiverConfig;
+pub use crate::config::receiver::http::{
+    Authorization, ClientCertificate, HeaderConfig, HeaderSource, HttpConfig,
+};
+pub use crate::config::receiver::integration::{
+    AlertmanagerConfig, AlertmanagerUrls, HeartbeatConfig, HeartbeatMethod, Integration,
+    MAX_TEMPLATE_BYTES, PagerDutyConfig, TemplateSource, WebhookConfig,
+};
+pub use crate::config::receiver::url::{UrlSource, check_teams_url, check_url};
 pub use crate::config::source::{FirstRead, SourceConfig};
 pub use crate::config::summary::describe;
 

@@ -2,9 +2,11 @@
 //!
 //! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
 //! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, [`server`] shows the last
-//! snapshot to whoever asks, and `service` tells the service manager how it goes. [`repeats`] keeps the log readable.
+//! snapshot to whoever asks, [`control`] takes wishes of `certdrift notify`, and `service` tells the service manager how
+//! it goes. [`repeats`] keeps the log readable.
 
 pub mod clock;
+pub mod control;
 pub mod expected;
 pub mod post;
 pub mod repeats;

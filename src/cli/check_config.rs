@@ -11,6 +11,7 @@ use crate::cli::complain;
 use crate::config;
 use crate::daemon::clock;
 use crate::daemon::expected::ExpectedFiles;
+use crate::daemon::post::Poster;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -31,6 +32,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 
 fn description(arguments: &Arguments) -> Result<String, String> {
     let config = config::load(&arguments.file).map_err(|error| error.to_string())?;
+    Poster::new(&config.receivers, "")?;
     let known = ExpectedFiles::read_once(&config, clock::now())?;
     Ok(config::describe(&config, &known.exports))
 }

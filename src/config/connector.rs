@@ -165,7 +165,8 @@ fn reason(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn pattern(text: &str) -> Result<ConnectorPattern, Wrong> {
+/// A pattern for names of send connectors.
+pub(super) fn pattern(text: &str) -> Result<ConnectorPattern, Wrong> {
     ConnectorPattern::new(text)
         .map_err(|error| format!("{} is no pattern: {error}", quoted(text)).into())
 }

@@ -40,6 +40,15 @@ pub(super) fn at_least(text: &str, least: Duration) -> Result<Duration, Wrong> {
     Ok(duration)
 }
 
+/// The same, but neither shorter than the first nor longer than the second.
+pub(super) fn within(text: &str, [least, most]: [Duration; 2]) -> Result<Duration, Wrong> {
+    let duration = at_least(text, least)?;
+    if duration > most {
+        return Err(format!("is longer than {}", Typed(most)).into());
+    }
+    Ok(duration)
+}
+
 /// The same for the pipeline, where times are added and subtracted.
 pub(super) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::from_secs(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))

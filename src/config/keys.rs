@@ -21,7 +21,7 @@ impl Key {
         Self(format!("{self}[{index}]"))
     }
 
-    /// The path without indexes, as [`EXPECTED`] and [`NOT_YET`] spell it.
+    /// The path without indexes, as [`EXPECTED`] spells it.
     fn pattern(&self) -> String {
         self.0.chars().filter(|c| !c.is_ascii_digit()).collect()
     }
@@ -31,11 +31,6 @@ impl Key {
         let pattern = self.pattern();
         let found = EXPECTED.iter().find(|(key, _)| *key == pattern);
         found.map(|(_, expected)| *expected)
-    }
-
-    /// Whether this key is known, but only to a later version.
-    pub(super) fn is_not_yet(&self) -> bool {
-        NOT_YET.contains(&self.pattern().as_str())
     }
 }
 
@@ -48,7 +43,7 @@ impl fmt::Display for Key {
 /// Every accepted key and what it expects, in the order of the documented file.
 ///
 /// No key holds a digit, which is what lets [`Key::pattern`] drop indexes by their digits.
-const EXPECTED: [(&str, &str); 54] = [
+const EXPECTED: [(&str, &str); 94] = [
     (
         "",
         "`sources:`, `connectors:` and `receivers:`, and if need be `exports:`, `inventory:` and `alerts:`",
@@ -228,9 +223,12 @@ const EXPECTED: [(&str, &str); 54] = [
     ),
     (
         "receivers",
-        "a list of receivers, each with `name` and `webhook`",
+        "a list of receivers, each with `name` and one of `webhook`, `alertmanager`, `pagerduty`, `slack`, `teams` or `heartbeat`",
     ),
-    ("receivers[]", "a receiver with `name` and `webhook`"),
+    (
+        "receivers[]",
+        "a receiver with `name` and one of `webhook`, `alertmanager`, `pagerduty`, `slack`, `teams` or `heartbeat`",
+    ),
     ("receivers[].name", "a name of your choice, such as oncall"),
     (
         "receivers[].severities",
@@ -239,6 +237,79 @@ const EXPECTED: [(&str, &str); 54] = [
     (
         "receivers[].severities[]",
         "critical, warning or information",
+    ),
+    (
+        "receivers[].connectors",
+        "a list of send connectors, such as ['Outbound*']; without the key every one is meant",
+    ),
+    (
+        "receivers[].connectors[]",
+        "a send connector's name as Get-SendConnector shows it; `*`, `?` and `[…]` are wildcards",
+    ),
+    (
+        "receivers[].fallback",
+        "the name of another receiver of this file that calls somebody",
+    ),
+    (
+        "receivers[].http",
+        "any of `basic_auth` or `bearer_auth`, `headers`, `ca_file`, `cert_file` with `key_file`, and `proxy_url` or `proxy_url_file`",
+    ),
+    (
+        "receivers[].http.basic_auth",
+        "`username` and `password_file`",
+    ),
+    (
+        "receivers[].http.basic_auth.username",
+        "the name to log in with, without a colon",
+    ),
+    (
+        "receivers[].http.basic_auth.password_file",
+        "a file that holds the password",
+    ),
+    ("receivers[].http.bearer_auth", "`token_file`"),
+    (
+        "receivers[].http.bearer_auth.token_file",
+        "a file that holds the token",
+    ),
+    (
+        "receivers[].http.headers",
+        "a list of headers, such as `- { name: X-Tenant, value: contoso }`",
+    ),
+    (
+        "receivers[].http.headers[]",
+        "a header with `name` and `value` or `value_file`",
+    ),
+    (
+        "receivers[].http.headers[].name",
+        "the name of a header that certdrift does not set itself, such as X-Tenant",
+    ),
+    (
+        "receivers[].http.headers[].value",
+        "the value of the header",
+    ),
+    (
+        "receivers[].http.headers[].value_file",
+        "a file that holds the value of the header",
+    ),
+    (
+        "receivers[].http.ca_file",
+        "a PEM file with the certificates of the authority that the receiver's one comes from",
+    ),
+    (
+        "receivers[].http.cert_file",
+        "a PEM file with the client certificate, beside `key_file`",
+    ),
+    (
+        "receivers[].http.key_file",
+        "a PEM file with the private key, beside `cert_file`",
+    ),
+    (
+        "receivers[].http.proxy_url",
+        "the address of an HTTP proxy, such as http://proxy.contoso.com:3128",
+    ),
+    (
+        "receivers[].http.proxy_url_file",
+        "a file that holds the address of an HTTP proxy",
     ),
     (
         "receivers[].webhook",
@@ -256,25 +327,86 @@ const EXPECTED: [(&str, &str); 54] = [
         "receivers[].webhook.secret_file",
         "a file that holds the signing secret",
     ),
-];
-
-/// Keys that a later version will honour. They are refused, because a key that is accepted and ignored is a lie.
-/// Whoever implements one moves its line to [`EXPECTED`].
-const NOT_YET: [&str; 9] = [
-    "receivers[].fallback",
-    "receivers[].template",
-    "receivers[].teams",
-    "receivers[].slack",
-    "receivers[].pagerduty",
-    "receivers[].alertmanager",
-    "receivers[].heartbeat",
-    "receivers[].webhook.template",
-    "receivers[].webhook.template_file",
+    (
+        "receivers[].webhook.template",
+        "a template that makes the body, in JSON",
+    ),
+    (
+        "receivers[].webhook.template_file",
+        "a file with a template that makes the body, in JSON",
+    ),
+    (
+        "receivers[].alertmanager",
+        "`urls`, a list with every instance, or `urls_file`",
+    ),
+    (
+        "receivers[].alertmanager.urls",
+        "a list of addresses, such as [http://alertmanager-1:9093, http://alertmanager-2:9093]",
+    ),
+    (
+        "receivers[].alertmanager.urls[]",
+        "an address such as http://alertmanager-1:9093, without /api/v2/alerts",
+    ),
+    (
+        "receivers[].alertmanager.urls_file",
+        "a file with the address of one instance on each line",
+    ),
+    (
+        "receivers[].alertmanager.resend_interval",
+        "a whole number followed by s, m, h or d, from 10s to 15m, such as 1m",
+    ),
+    ("receivers[].pagerduty", "`routing_key_file`"),
+    (
+        "receivers[].pagerduty.routing_key_file",
+        "a file that holds the integration key of a service (Events API v2)",
+    ),
+    (
+        "receivers[].pagerduty.url",
+        "an address such as https://events.eu.pagerduty.com/v2/enqueue",
+    ),
+    (
+        "receivers[].slack",
+        "`url_file` or `url` of an incoming webhook",
+    ),
+    (
+        "receivers[].slack.url",
+        "an address that begins with https:// or http:// and names a host",
+    ),
+    (
+        "receivers[].slack.url_file",
+        "a file that holds the address of the incoming webhook",
+    ),
+    ("receivers[].teams", "`url_file` or `url` of a workflow"),
+    (
+        "receivers[].teams.url",
+        "an address that begins with https:// or http:// and names a host",
+    ),
+    (
+        "receivers[].teams.url_file",
+        "a file that holds the address of the workflow",
+    ),
+    (
+        "receivers[].heartbeat",
+        "`url_file` or `url` of a dead man's switch, and if need be `method` and `interval`",
+    ),
+    (
+        "receivers[].heartbeat.url",
+        "an address that begins with https:// or http:// and names a host",
+    ),
+    (
+        "receivers[].heartbeat.url_file",
+        "a file that holds the address of the dead man's switch",
+    ),
+    ("receivers[].heartbeat.method", "GET or POST"),
+    (
+        "receivers[].heartbeat.interval",
+        "a whole number followed by s, m, h or d, from 10s to 24h, such as 5m",
+    ),
 ];
 
 /// The mapping in which `name` would have been a valid key.
 pub(super) fn home_of(name: &str) -> Option<&'static str> {
-    let keys = EXPECTED.iter().map(|(key, _)| *key).chain(NOT_YET);
+    let keys = EXPECTED.iter().map(|(key, _)| *key);
     keys.filter_map(|key| key.rsplit_once('.'))
         .find_map(|(parent, last)| (last == name).then_some(parent))
 }
@@ -329,11 +461,6 @@ mod tests {
         assert_eq!(key.to_string(), "connectors[3].name");
         assert_eq!(key.pattern(), "connectors[].name");
         assert!(key.expected().is_some());
-    }
-
-    #[test]
-    fn the_two_tables_do_not_overlap() {
-        assert!(EXPECTED.iter().all(|(key, _)| !NOT_YET.contains(key)));
     }
 
     #[test]

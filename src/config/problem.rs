@@ -264,8 +264,8 @@ pub(super) fn no_expansion(text: &str) -> Result<(), Wrong> {
     let name = rest.split_once('}').map_or("", |(name, _)| name);
     let name = if looks_like_a_key(name) { name } else { "…" };
     Err(format!(
-        "`${{{name}}}` is not expanded; the only expansion is `${{CREDENTIALS_DIRECTORY}}`, at the start of \
-         `url_file` and `secret_file`"
+        "`${{{name}}}` is not expanded; the only expansion is `${{CREDENTIALS_DIRECTORY}}`, where a file \
+         with a secret is named, as in `url_file`"
     )
     .into())
 }

@@ -1,16 +1,21 @@
 //! `receivers:` who is called, and how.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+pub(super) mod http;
+pub(super) mod integration;
+pub(super) mod url;
 
-use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeSet;
+
 use serde_yaml::Spanned;
 
+use crate::config::connector;
 use crate::config::keys::{Key, nearest};
 use crate::config::paths::Paths;
-use crate::config::problem::{Problems, Wrong};
+use crate::config::problem::{Problems, Wrong, quoted};
+use crate::config::receiver::http::HttpConfig;
+use crate::config::receiver::integration::Integration;
 use crate::config::typed;
+use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::verdict::reason::Severity;
 
 /// The severities as they are typed.
@@ -25,51 +30,17 @@ const SEVERITIES: [(&str, Severity); 3] = [
 pub struct ReceiverConfig {
     /// The name by which logs and metrics call it; no two are alike.
     pub name: String,
-    /// What it is called for, most urgent first; at least one.
+    /// What it is called for, most urgent first; empty only for a heartbeat, which is called for nothing.
     pub severities: Vec<Severity>,
-    /// How it is called.
-    pub webhook: WebhookConfig,
-}
-
-/// A webhook: an HTTP POST for each message.
-#[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    /// Where to.
-    pub url: UrlSource,
-    /// The file of the signing secret, read at each send; `None`: messages are not signed.
-    pub secret_file: Option<PathBuf>,
-}
-
-/// Where an address comes from. The address itself is a secret: who knows it can post there.
-#[derive(Clone, Debug)]
-pub enum UrlSource {
-    /// The configuration; [`check_url`] has accepted it.
-    Inline(SecretString),
-    /// A file, read at each send; white space around the address does not count.
-    File(PathBuf),
-}
-
-impl UrlSource {
-    /// Whether the address is known, and would carry messages unencrypted.
-    pub(super) fn is_unencrypted(&self) -> bool {
-        match self {
-            Self::Inline(url) => !url.expose_secret().starts_with("https:"),
-            Self::File(_) => false,
-        }
-    }
-}
-
-/// Reads an address that a webhook can be sent to: `http` or `https`, and a host.
-///
-/// # Errors
-/// What is wrong, in words that follow the key or the file; never the address itself.
-pub fn check_url(text: &str) -> Result<Url, &'static str> {
-    // With these schemes, an address without a host does not parse.
-    let url = Url::parse(text).map_err(|_| "is no address with a scheme and a host")?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        _ => Err("begins with neither https:// nor http://"),
-    }
+    /// The send connectors it is called for; empty: all. What belongs to no connector goes to everybody.
+    pub connectors: Vec<ConnectorPattern>,
+    /// The name of the receiver that is called when this one cannot be. Following it never leads back here, and never
+    /// to an Alertmanager or a heartbeat.
+    pub fallback: Option<String>,
+    /// How requests to it are made.
+    pub http: HttpConfig,
+    /// What it is.
+    pub integration: Integration,
 }
 
 /// What `receivers:` means; it may be left out.
@@ -78,39 +49,77 @@ pub(super) fn read(
     paths: Paths<'_>,
     problems: &mut Problems,
 ) -> Vec<ReceiverConfig> {
+    let key = Key::default().child("receivers");
     let mut names = BTreeSet::new();
-    problems.list(
-        &Key::default().child("receivers"),
-        typed,
-        |problems, key, typed| {
-            let receiver = receiver(&key, &typed.value, paths, problems)?;
-            if !names.insert(receiver.name.clone()) {
-                let wrong = "is the name of an earlier receiver too";
-                problems.add(&key.child("name"), typed.value.name.referenced, wrong);
-            }
-            Some(receiver)
-        },
-    )
+    let receivers = problems.list(&key, typed, |problems, key, typed| {
+        let receiver = receiver(&key, typed, paths, problems)?;
+        if !names.insert(receiver.name.clone()) {
+            let wrong = "is the name of an earlier receiver too";
+            problems.add(&key.child("name"), typed.value.name.referenced, wrong);
+        }
+        Some(receiver)
+    });
+    check_fallbacks(&key, typed.map_or(&[][..], Vec::as_slice), problems);
+    receivers
 }
 
 fn receiver(
     key: &Key,
-    typed: &typed::Receiver,
+    typed: &Spanned<typed::Receiver>,
     paths: Paths<'_>,
     problems: &mut Problems,
 ) -> Option<ReceiverConfig> {
-    let name = problems.name(&key.child("name"), &typed.name);
+    let receiver = &typed.value;
+    let name = problems.name(&key.child("name"), &receiver.name);
+    let http = http::read(&key.child("http"), receiver.http.as_ref(), paths, problems);
+    let integration = integration::read(key, typed, paths, problems);
+    if receiver.heartbeat.is_some() {
+        refuse_filters(key, receiver, problems);
+        return Some(ReceiverConfig {
+            name: name?,
+            severities: Vec::new(),
+            connectors: Vec::new(),
+            fallback: None,
+            http,
+            integration: integration?,
+        });
+    }
     let severities = severities(
         &key.child("severities"),
-        typed.severities.as_ref(),
+        receiver.severities.as_ref(),
         problems,
     );
-    let webhook = webhook(&key.child("webhook"), &typed.webhook, paths, problems);
+    let connectors = connectors(
+        &key.child("connectors"),
+        receiver.connectors.as_ref(),
+        problems,
+    );
+    let fallback = problems.name(&key.child("fallback"), receiver.fallback.as_ref());
     Some(ReceiverConfig {
         name: name?,
         severities,
-        webhook: webhook?,
+        connectors,
+        fallback,
+        http,
+        integration: integration?,
     })
+}
+
+/// A heartbeat says that certdrift is alive, whatever the alerts are.
+fn refuse_filters(key: &Key, receiver: &typed::Receiver, problems: &mut Problems) {
+    let severities = receiver.severities.as_ref().map(|it| it.referenced);
+    let connectors = receiver.connectors.as_ref().map(|it| it.referenced);
+    let fallback = receiver.fallback.as_ref().map(|it| it.referenced);
+    for (name, at) in [
+        ("severities", severities),
+        ("connectors", connectors),
+        ("fallback", fallback),
+    ] {
+        if let Some(at) = at {
+            let wrong = "means nothing for a heartbeat, which tells nobody of alerts; leave it out";
+            problems.add(&key.child(name), at, wrong);
+        }
+    }
 }
 
 fn severities(
@@ -144,82 +153,83 @@ fn severity(text: &str) -> Result<Severity, Wrong> {
         .ok_or_else(|| Wrong::word(text, nearest(text, &words)))
 }
 
+fn connectors(
+    key: &Key,
+    typed: Option<&Spanned<Vec<Spanned<String>>>>,
+    problems: &mut Problems,
+) -> Vec<ConnectorPattern> {
+    let Some(typed) = typed else {
+        return Vec::new();
+    };
+    if typed.value.is_empty() {
+        problems.add(
+            key,
+            typed.referenced,
+            "is empty; leave it out if every connector is meant",
+        );
+    }
+    problems.list(key, &typed.value, |problems, key, typed| {
+        problems.text(&key, typed, connector::pattern)
+    })
+}
+
+/// What a receiver cannot take must end up with somebody who is called, and not come back.
+fn check_fallbacks(key: &Key, receivers: &[Spanned<typed::Receiver>], problems: &mut Problems) {
+    let find = |name: &str| {
+        let mut all = receivers.iter().map(|receiver| &receiver.value);
+        all.find(|receiver| receiver.name.value.trim() == name)
+    };
+    for (index, receiver) in receivers.iter().enumerate() {
+        let receiver = &receiver.value;
+        let Some(typed) = receiver.fallback.as_ref() else {
+            continue;
+        };
+        if receiver.heartbeat.is_some() {
+            continue;
+        }
+        let name = typed.value.trim();
+        let wrong = match find(name) {
+            None => format!("{} is no receiver of this file", quoted(name)),
+            Some(other) if other.heartbeat.is_some() => {
+                format!("{name} is a heartbeat, which tells nobody of alerts")
+            }
+            Some(other) if other.alertmanager.is_some() => format!(
+                "{name} is an Alertmanager, which is told of every alert that it is meant for anyway"
+            ),
+            Some(_) if leads_back(receiver, find) => {
+                "leads back to this receiver, so nobody would be called".to_owned()
+            }
+            Some(_) => continue,
+        };
+        problems.add(&key.item(index).child("fallback"), typed.referenced, wrong);
+    }
+}
+
+fn leads_back<'a>(
+    start: &'a typed::Receiver,
+    find: impl Fn(&str) -> Option<&'a typed::Receiver>,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut at = start;
+    loop {
+        let next = at
+            .fallback
+            .as_ref()
+            .and_then(|name| find(name.value.trim()));
+        let Some(next) = next else { return false };
+        if next.name.value.trim() == start.name.value.trim() {
+            return true;
+        }
+        if !seen.insert(next.name.value.trim()) {
+            // A circle that this one only leads to is told where it is.
+            return false;
+        }
+        at = next;
+    }
+}
+
 /// The word for a severity, as it is typed.
 pub(super) fn severity_word(severity: Severity) -> &'static str {
     let found = SEVERITIES.iter().find(|(_, known)| *known == severity);
     found.map_or("", |(word, _)| word)
-}
-
-fn webhook(
-    key: &Key,
-    typed: &Spanned<typed::Webhook>,
-    paths: Paths<'_>,
-    problems: &mut Problems,
-) -> Option<WebhookConfig> {
-    let webhook = &typed.value;
-    let url = match (&webhook.url, &webhook.url_file) {
-        (Some(url), None) => problems.text(&key.child("url"), url, inline_url),
-        (None, Some(file)) => problems.expandable_text(&key.child("url_file"), file, |text| {
-            paths.file(text).map(UrlSource::File)
-        }),
-        (Some(_), Some(file)) => {
-            problems.add(
-                key,
-                file.referenced,
-                "has `url` and `url_file`; keep one of the two",
-            );
-            None
-        }
-        (None, None) => {
-            problems.add(key, typed.referenced, "says nowhere where to send to");
-            None
-        }
-    };
-    let secret_file = webhook.secret_file.as_ref();
-    let secret_file = problems.expandable_text(&key.child("secret_file"), secret_file, |text| {
-        paths.file(text)
-    });
-    Some(WebhookConfig {
-        url: url?,
-        secret_file,
-    })
-}
-
-fn inline_url(text: &str) -> Result<UrlSource, Wrong> {
-    check_url(text)?;
-    Ok(UrlSource::Inline(SecretString::from(text)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_need_a_web_scheme_and_a_host() {
-        for right in [
-            "https://hooks.contoso.com/a?b=c",
-            "http://127.0.0.1:8080/",
-            "https://[2001:db8::1]/x",
-        ] {
-            assert!(check_url(right).is_ok(), "{right}");
-        }
-        for wrong in [
-            "",
-            "hooks.contoso.com",
-            "https://",
-            "https:///x y",
-            "ftp://contoso.com/",
-            "mailto:a",
-            "/x",
-            "https://a b/",
-        ] {
-            assert!(check_url(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn debug_output_holds_no_address() {
-        let source = UrlSource::Inline(SecretString::from("https://contoso.com/topsecret"));
-        assert!(!format!("{source:?}").contains("topsecret"));
-    }
 }

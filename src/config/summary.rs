@@ -1,5 +1,7 @@
 //! What a configuration means, in an admin's words: the answer of `certdrift check-config`.
 
+mod receiver;
+
 use std::fmt::{self, Display};
 
 use crate::config::Config;
@@ -7,7 +9,6 @@ use crate::config::alerts;
 use crate::config::connector::CONNECTOR_TYPES;
 use crate::config::duration::Typed;
 use crate::config::exports::ExportFiles;
-use crate::config::receiver::{ReceiverConfig, UrlSource, severity_word};
 use crate::config::source::{FirstRead, SourceConfig};
 use crate::pipeline::expectation::combined::{Configured, InboundOrigins, Origin};
 use crate::pipeline::expectation::{
@@ -79,7 +80,7 @@ impl Display for Summary<'_> {
         )?;
         receivers
             .iter()
-            .try_for_each(|receiver| describe_receiver(f, receiver))?;
+            .try_for_each(|receiver| receiver::describe(f, receiver))?;
 
         let warnings = warnings(self);
         warnings
@@ -260,27 +261,6 @@ fn describe_settings(f: &mut fmt::Formatter<'_>, settings: &Settings) -> fmt::Re
     Ok(())
 }
 
-fn describe_receiver(f: &mut fmt::Formatter<'_>, receiver: &ReceiverConfig) -> fmt::Result {
-    let severities: Vec<&str> = receiver
-        .severities
-        .iter()
-        .map(|severity| severity_word(*severity))
-        .collect();
-    writeln!(f, "  {}", receiver.name)?;
-    writeln!(f, "    called for: {}", severities.join(", "))?;
-    match &receiver.webhook.url {
-        UrlSource::Inline(_) => writeln!(
-            f,
-            "    webhook: the address in the configuration (not shown)"
-        )?,
-        UrlSource::File(file) => writeln!(f, "    webhook: the address in {}", file.display())?,
-    }
-    match &receiver.webhook.secret_file {
-        Some(file) => writeln!(f, "    signed with: the secret in {}", file.display()),
-        None => writeln!(f, "    signed with: nothing"),
-    }
-}
-
 /// At most [`MAX_LISTED`] items, and how many more there are.
 fn listed<T: Display>(items: &[T]) -> String {
     let shown_items = items.iter().take(MAX_LISTED);
@@ -344,19 +324,7 @@ fn warnings(summary: &Summary<'_>) -> Vec<String> {
         warnings
             .push("no receivers, so nobody will be called; metrics are all there is".to_owned());
     }
-    for receiver in &config.receivers {
-        let name = &receiver.name;
-        if receiver.webhook.secret_file.is_none() {
-            warnings.push(format!(
-                "receiver {name} has no secret_file, so its messages are not signed"
-            ));
-        }
-        if receiver.webhook.url.is_unencrypted() {
-            warnings.push(format!(
-                "receiver {name} is called over http, which is not encrypted"
-            ));
-        }
-    }
+    warnings.extend(config.receivers.iter().flat_map(receiver::warnings));
     warnings
 }
 

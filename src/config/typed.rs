@@ -102,7 +102,49 @@ pub(super) struct InboundConnector {
 pub(super) struct Receiver {
     pub(super) name: Text,
     pub(super) severities: Option<Spanned<List<String>>>,
-    pub(super) webhook: Spanned<Webhook>,
+    pub(super) connectors: Option<Spanned<List<String>>>,
+    pub(super) fallback: Option<Text>,
+    pub(super) http: Option<Spanned<Http>>,
+    pub(super) webhook: Option<Spanned<Webhook>>,
+    pub(super) alertmanager: Option<Spanned<Alertmanager>>,
+    pub(super) pagerduty: Option<Spanned<PagerDuty>>,
+    pub(super) slack: Option<Spanned<Channel>>,
+    pub(super) teams: Option<Spanned<Channel>>,
+    pub(super) heartbeat: Option<Spanned<Heartbeat>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) basic_auth: Option<Spanned<BasicAuth>>,
+    pub(super) bearer_auth: Option<Spanned<BearerAuth>>,
+    pub(super) headers: Option<List<Header>>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) cert_file: Option<Text>,
+    pub(super) key_file: Option<Text>,
+    pub(super) proxy_url: Option<Text>,
+    pub(super) proxy_url_file: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BasicAuth {
+    pub(super) username: Text,
+    pub(super) password_file: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BearerAuth {
+    pub(super) token_file: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    pub(super) name: Text,
+    pub(super) value: Option<Text>,
+    pub(super) value_file: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +153,40 @@ pub(super) struct Webhook {
     pub(super) url: Option<Text>,
     pub(super) url_file: Option<Text>,
     pub(super) secret_file: Option<Text>,
+    pub(super) template: Option<Text>,
+    pub(super) template_file: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alertmanager {
+    pub(super) urls: Option<Spanned<List<String>>>,
+    pub(super) urls_file: Option<Text>,
+    pub(super) resend_interval: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PagerDuty {
+    pub(super) routing_key_file: Text,
+    pub(super) url: Option<Text>,
+}
+
+/// A channel of a chat.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Channel {
+    pub(super) url: Option<Text>,
+    pub(super) url_file: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Heartbeat {
+    pub(super) url: Option<Text>,
+    pub(super) url_file: Option<Text>,
+    pub(super) method: Option<Text>,
+    pub(super) interval: Option<Text>,
 }
 
 /// Reads the shape of the file. The first problem ends it: after a wrong shape there is no telling what the rest means.
@@ -171,10 +247,6 @@ fn unknown_key(
     let segments = path.iter().count().saturating_sub(1);
     let key = key_of_segments(path.iter().take(segments)).child(shown(typed));
     let problem = |wrong: &str| Problem::at(at.0, at.1, key.clone(), wrong);
-    if key.is_not_yet() {
-        return problem("is not supported yet in this version")
-            .expecting("this key to be left out");
-    }
     let nearest = keys::nearest(typed, valid);
     let home = keys::home_of(typed).filter(|_| nearest.is_none());
     let wrong = home.map_or_else(

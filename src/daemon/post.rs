@@ -1,360 +1,250 @@
-//! Sending a message to its receiver, and what the answer means.
+//! Sending a message to its receiver.
+//!
+//! A file for each kind of receiver turns a message into a request; how it is sent, and what the answer means, is the
+//! same for all.
+
+mod alertmanager;
+pub mod attempt;
+mod faults;
+mod heartbeat;
+pub mod http;
+mod pagerduty;
+pub mod request;
+pub mod secret;
+pub mod signature;
+mod slack;
+mod teams;
+mod template;
+mod webhook;
 
 use std::collections::HashMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::Hmac;
-use hmac::Mac;
-use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
-use reqwest::header::RETRY_AFTER;
-use secrecy::ExposeSecret;
-use secrecy::SecretString;
-use sha2::Sha256;
-use tracing::error;
+use reqwest::Client;
 use tracing::info;
-use tracing::warn;
 
+use crate::config::Integration;
 use crate::config::ReceiverConfig;
-use crate::config::UrlSource;
-use crate::config::check_url;
-use crate::daemon::clock;
+use crate::daemon::post::attempt::Attempt;
+use crate::daemon::post::faults::Calls;
+use crate::daemon::post::faults::Faults;
+use crate::daemon::post::http::Http;
+use crate::daemon::post::http::TOTAL_TIMEOUT;
+use crate::daemon::post::http::Trouble;
+use crate::daemon::post::request::Request;
+use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Outcome;
-use crate::render::webhook;
-
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a whole request may take.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// The largest file with an address or with secrets.
-const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
-/// What every secret of the Standard Webhooks specification starts with.
-const SECRET_PREFIX: &str = "whsec_";
+use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::answer::Proof;
+use crate::render::message::Message;
+use crate::render::template::Template;
+use crate::render::webhook as alertmanager_body;
 
 /// Sends messages to the receivers of one configuration.
 pub struct Poster {
-    client: reqwest::Client,
-    receivers: HashMap<String, ReceiverConfig>,
+    senders: HashMap<String, Arc<Sender>>,
+}
+
+/// What is needed to send to one receiver.
+struct Sender {
+    config: ReceiverConfig,
+    http: Http,
+    template: Option<Template>,
     external_url: String,
+    faults: Faults,
+}
+
+/// A request that is ready to go.
+pub struct Prepared {
+    /// What will be sent.
+    pub request: Request,
+    client: Client,
+    proof: Proof,
 }
 
 impl Poster {
     /// A sender for these receivers. `external_url` is where people reach this certdrift.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificate store.
+    /// When a template is wrong, an address can never work, or the TLS library finds no usable certificate store.
     pub fn new(receivers: &[ReceiverConfig], external_url: &str) -> Result<Self, String> {
-        // Whoever installs a provider first wins, and it is always this one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            // A followed 302 turns a POST into a GET, and "succeeds".
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("certdrift/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| format!("cannot set up the HTTP client: {error}"))?;
+        let mut shared: Option<Client> = None;
+        let senders = receivers.iter().map(|receiver| {
+            teams::refuse_switched_off(&receiver.integration)?;
+            let sender = Sender {
+                config: receiver.clone(),
+                http: Http::new(&receiver.http, || match &shared {
+                    Some(client) => Ok(client.clone()),
+                    None => Ok(shared.insert(http::plain_client()?).clone()),
+                })?,
+                template: template::of(receiver)?,
+                external_url: external_url.to_owned(),
+                faults: Faults::default(),
+            };
+            Ok((receiver.name.clone(), Arc::new(sender)))
+        });
         Ok(Self {
-            client,
-            receivers: receivers
-                .iter()
-                .map(|receiver| (receiver.name.clone(), receiver.clone()))
-                .collect(),
-            external_url: external_url.to_owned(),
+            senders: senders.collect::<Result<_, String>>()?,
         })
     }
 
     /// Tries once to deliver a message.
     pub async fn send(&self, delivery: &Delivery) -> Outcome {
-        let Some(receiver) = self.receivers.get(&*delivery.receiver) else {
+        let receiver = &*delivery.receiver;
+        let Ok(sender) = self.sender(receiver) else {
             return Outcome::Refused;
         };
-        let outcome = self
-            .post(receiver, delivery)
-            .await
-            .unwrap_or_else(|trouble| {
-                error!(receiver = receiver.name, "cannot send: {trouble}");
-                Outcome::Misconfigured {
-                    reason: FailureReason::Other,
-                }
-            });
-        if outcome == Outcome::Delivered {
-            let status = if delivery.notice.is_resolved() {
-                "resolved"
-            } else {
-                "firing"
-            };
-            info!(
-                receiver = receiver.name,
-                alertname = delivery.notice.name.as_str(),
-                status,
-                id = delivery.notice.id,
-                "notification delivered"
-            );
+        let integration = &sender.config.integration;
+        if matches!(integration, Integration::Alertmanager(_)) {
+            return self.tell_all(delivery).await;
         }
-        outcome
+        let (notice, minimal) = (Arc::clone(&delivery.notice), delivery.minimal);
+        let attempt = sender
+            .exchange(move |sender| sender.request(&notice, minimal))
+            .await;
+        sender.complain(&attempt, Calls::Now, None);
+        if attempt.outcome == Outcome::Delivered {
+            log_delivered(delivery);
+        }
+        attempt.outcome
     }
 
-    /// The error is a fault of the configuration, in words without secrets.
-    async fn post(
+    /// The requests that would tell a receiver of something, one for each instance. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Trouble::Configuration`].
+    pub async fn prepare(
         &self,
-        receiver: &ReceiverConfig,
-        delivery: &Delivery,
-    ) -> Result<Outcome, String> {
-        let url = match &receiver.webhook.url {
-            UrlSource::Inline(url) => url.clone(),
-            UrlSource::File(file) => read_secret(file).map_err(|error| unreadable(file, &error))?,
-        };
-        let url = check_url(url.expose_secret())
-            .map_err(|wrong| format!("the webhook's address {wrong}"))?;
-        let secrets = match &receiver.webhook.secret_file {
-            Some(file) => Some(read_secret(file).map_err(|error| unreadable(file, &error))?),
-            None => None,
-        };
-        let body = webhook::body(&delivery.notice, &receiver.name, &self.external_url);
-        let timestamp = clock::now().as_second().to_string();
-        let mut request = self
-            .client
-            .post(url)
-            .header("content-type", "application/json")
-            .header("webhook-id", &delivery.notice.id)
-            .header("webhook-timestamp", &timestamp);
-        if let Some(secrets) = secrets {
-            let signature = signatures(&secrets, &delivery.notice.id, &timestamp, &body)?;
-            request = request.header("webhook-signature", signature);
-        }
-        Ok(match request.body(body).send().await {
-            Ok(response) => answered(receiver, response.status(), response.headers()),
-            Err(error) => failed(receiver, error),
-        })
-    }
-}
-
-/// Standard Webhooks: `v1,<base64 HMAC-SHA256 of id.timestamp.body>`, one for each secret of the file, separated by
-/// blanks, so that a receiver can change from one secret to the next.
-///
-/// # Errors
-/// Says what is wrong with the file's content, without repeating it.
-pub fn signatures(
-    secrets: &SecretString,
-    id: &str,
-    timestamp: &str,
-    body: &str,
-) -> Result<String, String> {
-    let signed: Result<Vec<String>, String> = secrets
-        .expose_secret()
-        .split_whitespace()
-        .map(|secret| {
-            let key = secret
-                .strip_prefix(SECRET_PREFIX)
-                .and_then(|encoded| STANDARD.decode(encoded).ok())
-                .filter(|key| !key.is_empty())
-                .ok_or_else(|| format!("the secret file must hold `{SECRET_PREFIX}` and base64, and it does not; make one with `printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"`"))?;
-            let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|error| error.to_string())?;
-            mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
-            Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
-        })
-        .collect();
-    let signed = signed?;
-    if signed.is_empty() {
-        return Err("the secret file is empty".to_owned());
-    }
-    Ok(signed.join(" "))
-}
-
-/// What a status means.
-fn answered(receiver: &ReceiverConfig, status: StatusCode, headers: &HeaderMap) -> Outcome {
-    let code = status.as_u16();
-    let receiver = &receiver.name;
-    match code {
-        200..=299 => Outcome::Delivered,
-        408 | 425 | 429 | 500..=599 => {
-            let after = match code {
-                429 | 503 => retry_after(headers),
-                _ => None,
+        receiver: &str,
+        notice: &Arc<Notice>,
+    ) -> Result<Vec<Prepared>, Trouble> {
+        let instances = self.instances(receiver).await;
+        let mut prepared = Vec::new();
+        for instance in 0..instances.map_err(Trouble::Configuration)? {
+            let sender = self.sender(receiver).map_err(Trouble::Configuration)?;
+            let notice = Arc::clone(notice);
+            let make = move |sender: &Sender| match &sender.config.integration {
+                Integration::Alertmanager(config) => {
+                    alertmanager::request(config, instance, &[sender.message(&notice, false)])
+                }
+                Integration::Heartbeat(config) => heartbeat::request(config),
+                _ => sender.request(&notice, false),
             };
-            warn!(
-                receiver,
-                status = code,
-                "the receiver is not ready; the notification is tried again"
-            );
-            let reason = match code {
-                429 => FailureReason::RateLimited,
-                500..=599 => FailureReason::ServerError,
-                _ => FailureReason::ClientError,
-            };
-            Outcome::Retry { reason, after }
+            prepared.push(sender.prepare(make).await?);
         }
-        401 | 403 => {
-            error!(
-                receiver,
-                status = code,
-                "the receiver does not accept the credentials; check the webhook's address and secret"
-            );
-            Outcome::Misconfigured {
-                reason: FailureReason::AuthError,
+        Ok(prepared)
+    }
+
+    fn sender(&self, receiver: &str) -> Result<Arc<Sender>, String> {
+        let sender = self.senders.get(receiver).map(Arc::clone);
+        sender.ok_or_else(|| "there is no such receiver any more".to_owned())
+    }
+}
+
+impl Sender {
+    /// Logs what went wrong, if anything did and it is not known already.
+    fn complain(&self, attempt: &Attempt, calls: Calls, instance: Option<usize>) {
+        let is_news = self.faults.is_news(attempt.outcome, calls, instance);
+        let integration = self.config.integration.as_str();
+        attempt.complain(&self.config.name, integration, instance, is_news);
+    }
+
+    /// Makes a request, and sends it once.
+    async fn exchange(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
+    ) -> Attempt {
+        match Arc::clone(self).prepare(make).await {
+            Ok(prepared) => prepared.exchange().await,
+            Err(trouble) => Attempt::failed(trouble),
+        }
+    }
+
+    /// Makes a request, on a thread that may wait for files.
+    async fn prepare(
+        self: Arc<Self>,
+        make: impl FnOnce(&Self) -> Result<Request, String> + Send + 'static,
+    ) -> Result<Prepared, Trouble> {
+        let preparing = tokio::task::spawn_blocking(move || {
+            let mut request = make(&self).map_err(Trouble::Configuration)?;
+            let client = self.http.prepare(&mut request)?;
+            Ok(Prepared {
+                request,
+                client,
+                proof: match self.config.integration {
+                    Integration::Slack(_) => Proof::Ok,
+                    _ => Proof::Status,
+                },
+            })
+        });
+        let fault = |text: &str| Trouble::Configuration(text.to_owned());
+        match tokio::time::timeout(TOTAL_TIMEOUT, preparing).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(_)) => Err(fault("making the request broke down")),
+            Err(_) => Err(fault(
+                "its files could not be read in time; is their disk there?",
+            )),
+        }
+    }
+
+    fn message(&self, notice: &Notice, minimal: bool) -> Message {
+        Message::new(notice, &self.config.name, &self.external_url, minimal)
+    }
+
+    /// The request for a message, of the kinds that take messages.
+    fn request(&self, notice: &Notice, minimal: bool) -> Result<Request, String> {
+        let message = self.message(notice, minimal);
+        match &self.config.integration {
+            Integration::Webhook(config) => {
+                let body = match &self.template {
+                    Some(template) => template.body(&message)?,
+                    None => alertmanager_body::body(&message),
+                };
+                webhook::request(config, &message.id, body)
+            }
+            Integration::PagerDuty(config) => pagerduty::request(config, &message),
+            Integration::Slack(url) => slack::request(url, &message),
+            Integration::Teams(url) => teams::request(url, &message),
+            Integration::Alertmanager(_) | Integration::Heartbeat(_) => {
+                Err("it takes no messages any more".to_owned())
             }
         }
-        300..=399 => {
-            error!(
-                receiver,
-                status = code,
-                "the receiver redirects; give the address that it redirects to"
-            );
-            Outcome::Misconfigured {
-                reason: FailureReason::Other,
-            }
-        }
-        410 => {
-            error!(
-                receiver,
-                status = code,
-                "the receiver says that this address is gone for good; nothing is sent there until the configuration is read again"
-            );
-            Outcome::Gone
-        }
-        404 | 405 => {
-            error!(
-                receiver,
-                status = code,
-                "there is no webhook at this address (any more); check it"
-            );
-            Outcome::Misconfigured {
-                reason: FailureReason::ClientError,
-            }
-        }
-        _ => {
-            error!(
-                receiver,
-                status = code,
-                "the receiver does not take this notification; it is tried once more with less, and then kept as a dead letter"
-            );
-            Outcome::Refused
+    }
+}
+
+impl Prepared {
+    /// Sends it, once.
+    pub async fn exchange(&self) -> Attempt {
+        match http::exchange(&self.client, &self.request).await {
+            Ok(reply) => Attempt::answered(reply, self.proof),
+            Err(trouble) => Attempt::failed(trouble),
         }
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date: Timestamp = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    Some(
-        date.duration_since(clock::now())
-            .try_into()
-            .unwrap_or(Duration::ZERO),
-    )
+/// What the outbox has to know of these receivers. Reads the files that say how many instances an Alertmanager has.
+pub fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
+    configured
+        .iter()
+        .map(|receiver| Receiver {
+            connectors: receiver.connectors.clone(),
+            fallback: receiver.fallback.as_deref().map(Arc::from),
+            rate: receiver.integration.rate(),
+            kind: alertmanager::kind(&receiver.integration),
+            ..Receiver::new(
+                &receiver.name,
+                receiver.integration.as_str(),
+                &receiver.severities,
+            )
+        })
+        .collect()
 }
 
-fn failed(receiver: &ReceiverConfig, error: reqwest::Error) -> Outcome {
-    let reason = if error.is_timeout() {
-        FailureReason::Timeout
-    } else {
-        FailureReason::Other
-    };
-    // The address is a secret: whoever knows it can post there.
-    let error = error.without_url();
-    let cause = std::error::Error::source(&error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    warn!(receiver = receiver.name, %error, cause, "the receiver cannot be reached; the notification is tried again");
-    Outcome::Retry {
-        reason,
-        after: None,
-    }
-}
-
-/// The content of a file, read at each use so that a rotated secret needs no reload; white space around it is none of
-/// it.
-fn read_secret(file: &Path) -> io::Result<SecretString> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(file)?
-        .take(MAX_SECRET_FILE_BYTES)
-        .read_to_string(&mut text)?;
-    Ok(SecretString::from(text.trim()))
-}
-
-fn unreadable(file: &Path, error: &io::Error) -> String {
-    format!(
-        "{}: {}",
-        file.display(),
-        crate::daemon::source::remedy(error)
-    )
-}
-
-/// Shared by the tasks that send.
-pub type SharedPoster = Arc<Poster>;
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use reqwest::header::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn signatures_satisfy_the_reference_implementation() {
-        let secrets = [
-            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
-        ];
-        let both = SecretString::from(secrets.join("\n"));
-        let timestamp = clock::now().as_second().to_string();
-        let signature = signatures(&both, "msg_1", &timestamp, "{}").unwrap();
-        for secret in secrets {
-            let verifier = standardwebhooks::Webhook::new(secret).unwrap();
-            let mut headers = http_headers("msg_1", &timestamp, &signature);
-            assert!(verifier.verify(b"{}", &headers).is_ok());
-            assert!(verifier.verify(b"{ }", &headers).is_err());
-            headers.insert("webhook-id", HeaderValue::from_static("msg_2"));
-            assert!(verifier.verify(b"{}", &headers).is_err());
-        }
-    }
-
-    fn http_headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("webhook-id", id),
-            ("webhook-timestamp", timestamp),
-            ("webhook-signature", signature),
-        ] {
-            headers.insert(name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn a_bad_secret_is_refused_without_repeating_it() {
-        for secret in ["hunter2", "whsec_***", "whsec_", ""] {
-            let wrong = signatures(&SecretString::from(secret), "id", "0", "").unwrap_err();
-            assert!(secret.len() < 7 || !wrong.contains(secret), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn retry_after_comes_in_two_forms() {
-        let header = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(header("120"), Some(Duration::from_secs(120)));
-        assert_eq!(
-            header("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(Duration::ZERO)
-        );
-        assert!(header("Thu, 06 Nov 2194 08:49:37 GMT").unwrap() > Duration::from_secs(86_400));
-        assert_eq!(header("soon"), None);
-    }
+fn log_delivered(delivery: &Delivery) {
+    let (receiver, id) = (&*delivery.receiver, &delivery.notice.id);
+    let alertname = delivery.notice.name.as_str();
+    let resolved = delivery.notice.is_resolved();
+    let status = if resolved { "resolved" } else { "firing" };
+    info!(receiver, alertname, status, id, "notification delivered");
 }

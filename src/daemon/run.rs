@@ -7,6 +7,7 @@ mod expectation;
 mod posts;
 mod reader;
 mod restored;
+mod wishes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,19 +24,23 @@ use tracing::info;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::config::ReceiverConfig;
 use crate::daemon::clock;
+use crate::daemon::control::Control;
+use crate::daemon::control::Question;
 use crate::daemon::expected;
 use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
+use crate::daemon::post;
 use crate::daemon::post::Poster;
 use crate::daemon::run::batch::take_waiting;
 use crate::daemon::run::commits::Commits;
 use crate::daemon::run::commits::Outcome;
 use crate::daemon::run::expectation::Expectation;
+use crate::daemon::run::posts::Errand;
 use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
 use crate::daemon::run::restored::Restored;
+use crate::daemon::run::wishes::Wishes;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
 use crate::daemon::service;
@@ -47,8 +52,9 @@ use crate::daemon::tail::Message;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
 use crate::pipeline::outbox;
-use crate::pipeline::outbox::Delivery;
-use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::Ticket;
+use crate::pipeline::outbox::heartbeat::Ailment;
+use crate::pipeline::outbox::heartbeat::Vitals;
 use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Written;
@@ -111,6 +117,8 @@ pub async fn run(options: Options) -> Result<(), String> {
     let known = first.ok().flatten().unwrap_or_default();
     let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
     let _servers = daemon.serve(listeners, &reload)?;
+    let (question, mut questions) = mpsc::channel::<Question>(4);
+    let _control = Control::offer(&daemon.options.storage_path, question);
     daemon.service.started();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -122,7 +130,8 @@ pub async fn run(options: Options) -> Result<(), String> {
                 Signal::Reload => { let _ = daemon.reload(); }
             },
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
-            Some((number, outcome)) = posts.next() => daemon.answered(number, outcome),
+            Some(question) = questions.recv() => daemon.asked(question),
+            Some((ticket, outcome)) = posts.next() => daemon.answered(&ticket, outcome),
             Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
                 daemon.read(message, &mut tailed);
             }
@@ -130,16 +139,16 @@ pub async fn run(options: Options) -> Result<(), String> {
             Some(known) = exported.recv() => daemon.files_changed(known),
             _ = tick.tick() => {}
         }
-        for delivery in daemon.turn()? {
-            posts.send(&daemon.poster, delivery);
+        for errand in daemon.turn()? {
+            posts.send(&daemon.poster, errand);
         }
     }
     info!("stopping");
     daemon.service.stopping();
     daemon.reader.stop();
     let last_words = async {
-        while let Some((number, outcome)) = posts.next().await {
-            daemon.answered(number, outcome);
+        while let Some((ticket, outcome)) = posts.next().await {
+            daemon.answered(&ticket, outcome);
         }
     };
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
@@ -199,6 +208,10 @@ struct Daemon {
     /// Whether every source has been read up to its end once.
     is_ready: bool,
     recovered_at: Option<Timestamp>,
+    /// What was asked for and is not on disk yet.
+    wishes: Wishes,
+    /// Why a dead man's switch gets no sign of life.
+    ailment: Option<Ailment>,
 }
 
 impl Daemon {
@@ -220,7 +233,7 @@ impl Daemon {
             written,
             recovered_at,
         } = restored::restore(opened, messages, now)?;
-        engine.set_receivers(receivers(&config.receivers), now);
+        engine.set_receivers(post::receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         reader.follow(&config.sources, &mut engine, now)?;
         let expectation = Expectation::new(config, known, &mut engine, now);
@@ -252,6 +265,8 @@ impl Daemon {
             commits,
             is_ready: false,
             recovered_at,
+            wishes: Wishes::default(),
+            ailment: None,
             poster,
             state: Arc::new(ArcSwap::from_pointee(state)),
             reload,
@@ -277,10 +292,17 @@ impl Daemon {
         Ok(servers)
     }
 
-    fn answered(&mut self, number: u64, outcome: outbox::Outcome) {
+    fn answered(&mut self, ticket: &Ticket, outcome: outbox::Outcome) {
         let (now, spread) = (clock::now(), clock::spread());
-        self.engine.answered(number, outcome, now, spread);
+        self.engine.returned(ticket, outcome, now, spread);
         self.commits.touch(0);
+    }
+
+    /// Does what somebody asks of the messages. The answer waits until it is on disk.
+    fn asked(&mut self, question: Question) {
+        let reply = self.engine.grant(&question.wish, clock::now());
+        self.wishes.granted(question, reply);
+        self.commits.hurry();
     }
 
     /// Takes over what the files of Exchange say.
@@ -303,7 +325,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When the process has to end, in words for the operator.
-    fn turn(&mut self) -> Result<Vec<Delivery>, String> {
+    fn turn(&mut self) -> Result<Vec<Errand>, String> {
         let now = clock::now();
         self.reader.tell_unreadable(&mut self.engine);
         let sources = self.reader.statuses(&self.engine);
@@ -317,6 +339,7 @@ impl Daemon {
             .is_due(self.engine.is_urgent(), clock::instant());
         if is_due && self.commit()? {
             self.show(sources, now);
+            self.wishes.answer();
         } else if self.commits.is_failing() && self.state.load().ready {
             let shown = State::clone(&self.state.load());
             self.state.store(Arc::new(State {
@@ -324,8 +347,39 @@ impl Daemon {
                 ..shown
             }));
         }
+        if self.commits.is_failing() {
+            self.wishes.answer_unkept();
+        }
         self.service.progressed(&self.state.load());
-        Ok(self.engine.due(now))
+        Ok(self.errands(now))
+    }
+
+    /// What to send now.
+    fn errands(&mut self, now: Timestamp) -> Vec<Errand> {
+        let vitals = Vitals {
+            passed: self.reader.passed(),
+            is_kept: !self.commits.is_failing(),
+        };
+        let ailment = self.engine.ailment(vitals, now);
+        match ailment {
+            Some(ailment) if self.ailment != Some(ailment) => {
+                warn!(
+                    "the dead man's switch gets no sign of life: {}",
+                    ailment.as_str()
+                );
+            }
+            None if self.ailment.is_some() => {
+                info!("the dead man's switch gets signs of life again");
+            }
+            _ => {}
+        }
+        self.ailment = ailment;
+        let messages = self.engine.due(now).into_iter().map(Errand::Message);
+        let mut errands: Vec<Errand> = messages.collect();
+        errands.extend(self.engine.rounds(now).into_iter().map(Errand::Round));
+        let beats = self.engine.beats(vitals, now);
+        errands.extend(beats.into_iter().map(Errand::Beat));
+        errands
     }
 
     /// Writes down what has changed. Whether all of it is on disk.
@@ -405,19 +459,13 @@ impl Daemon {
         let now = clock::now();
         self.reader.follow(&config.sources, &mut self.engine, now)?;
         self.poster = Arc::new(poster);
-        self.engine.set_receivers(receivers(&config.receivers), now);
+        let receivers = post::receivers(&config.receivers);
+        self.engine.set_receivers(receivers, now);
         self.follower.reconfigure(&config);
         self.expectation
             .configuration_changed(config, &mut self.engine, now);
         Ok(())
     }
-}
-
-fn receivers(configured: &[ReceiverConfig]) -> Vec<Receiver> {
-    configured
-        .iter()
-        .map(|receiver| Receiver::new(&receiver.name, "webhook", &receiver.severities))
-        .collect()
 }
 
 /// One line for each alert that begins or ends: somebody without receivers has nothing else.

@@ -141,6 +141,31 @@ impl Store {
         Self::open_on(path, now, folder::file_system)
     }
 
+    /// Whether there is a state in this directory.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn exists(path: &Path) -> io::Result<bool> {
+        Folder::holds_database(path)
+    }
+
+    /// Opens the state of a daemon that does not run. One that is damaged is left for the daemon to find.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the database is damaged.
+    pub fn open_existing(path: &Path) -> Result<Opened, StoreError> {
+        let folder = Folder::take(path, folder::file_system).map_err(StoreError::Folder)?;
+        let path = folder.database();
+        let found = database::open(&path)
+            .and_then(|connection| Ok((database::load(&connection)?, connection)));
+        let (saved, connection) = found.map_err(|fault| unusable(&path, fault))?;
+        Ok(Opened {
+            store: Self { connection, folder },
+            saved,
+            replaced: None,
+        })
+    }
+
     fn open_on(
         path: &Path,
         now: Timestamp,

@@ -5,6 +5,7 @@
 //! restart.
 
 pub mod disagreement;
+pub mod episode;
 pub mod findings;
 pub mod rhythm;
 pub mod silence;
@@ -22,11 +23,13 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::pipeline::alert::episode::Episodes;
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::Place;
+use crate::pipeline::shown::is_deceptive;
 use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::reason::AlertName;
 use crate::pipeline::verdict::reason::Reason;
@@ -35,8 +38,11 @@ use crate::pipeline::verdict::reason::Severity;
 /// A firing alert is told again after this time: drift is no outage, but it must not be forgotten either.
 pub const REPEAT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The longest deduplication key, in bytes; a longer one is hashed. `PagerDuty` takes 255.
+/// The longest deduplication key, in bytes; a longer one, or one with characters that cannot be seen, is hashed. `PagerDuty` takes 255.
 pub const MAX_KEY_BYTES: usize = 200;
+
+/// The key of what is remembered of alerts that are over.
+pub const EPISODES: &str = "episodes";
 
 /// An alert that is firing.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -53,6 +59,9 @@ pub struct Firing {
     pub reasons: Vec<Reason>,
     notified: Timestamp,
     repeats: u32,
+    /// Which of the episodes that began at the same time.
+    #[serde(default, skip_serializing_if = "is_first_episode")]
+    episode: u32,
 }
 
 /// Something to tell the receivers.
@@ -105,6 +114,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Default)]
 pub struct Alerts {
     firing: BTreeMap<(Place, AlertName), Firing>,
+    episodes: Episodes,
 }
 
 impl Alerts {
@@ -131,6 +141,11 @@ impl Alerts {
         self.firing.values()
     }
 
+    /// What is remembered of alerts that are over.
+    pub fn episodes(&self) -> &Episodes {
+        &self.episodes
+    }
+
     /// What was saved.
     ///
     /// # Errors
@@ -140,6 +155,7 @@ impl Alerts {
         let firing = rows.map(|row| row.map(|(_, it)| ((it.place.clone(), it.name), it)));
         Ok(Self {
             firing: firing.collect::<Result<_, _>>()?,
+            episodes: saved.row(Table::Whole, EPISODES)?.unwrap_or_default(),
         })
     }
 
@@ -157,10 +173,13 @@ impl Alerts {
             })
             .cloned()
             .collect();
-        over.iter()
-            .filter_map(|key| self.firing.remove(key))
-            .map(|firing| firing.notice(Some(now.max(firing.since))))
-            .collect()
+        let mut notices = Vec::new();
+        for firing in over.iter().filter_map(|key| self.firing.remove(key)) {
+            let (key, since) = (firing.key(), firing.since);
+            self.episodes.end(key, since, firing.episode, now);
+            notices.push(firing.ended(now));
+        }
+        notices
     }
 
     fn begin_or_repeat(
@@ -182,6 +201,7 @@ impl Alerts {
                 reasons,
                 notified: now,
                 repeats: 0,
+                episode: self.episodes.begin(&key(name, place), since),
             };
             let notice = firing.notice(None);
             self.firing.insert((place.clone(), name), firing);
@@ -205,16 +225,33 @@ impl Firing {
         format!("{} {}", self.name.as_str(), self.place.key())
     }
 
+    /// The same for trigger and resolve, across restarts and replicas.
+    pub fn key(&self) -> String {
+        key(self.name, &self.place)
+    }
+
+    /// What there is to tell while it fires.
+    pub fn standing(&self) -> Notice {
+        self.notice(None)
+    }
+
+    /// What there is to tell when it is over.
+    pub fn ended(&self, now: Timestamp) -> Notice {
+        self.notice(Some(now.max(self.since)))
+    }
+
     fn notice(&self, ends_at: Option<Timestamp>) -> Notice {
-        let key = key(self.name, &self.place);
+        let key = self.key();
         let transition = match ends_at {
             Some(_) => "resolved".to_owned(),
             None => format!("firing {}", self.repeats),
         };
-        let since = self.since.as_millisecond();
-        let digest = hex(&Sha256::digest(format!("{key}\n{since}\n{transition}")));
+        let episode = match self.episode {
+            0 => self.since.as_millisecond().to_string(),
+            number => format!("{} {number}", self.since.as_millisecond()),
+        };
         Notice {
-            id: format!("msg_{}", &digest[..32]),
+            id: id(&[&key, &episode, &transition]),
             key,
             name: self.name,
             place: self.place.clone(),
@@ -235,11 +272,23 @@ fn key(name: AlertName, place: &Place) -> String {
         place.connector,
         place.server
     );
-    if key.len() <= MAX_KEY_BYTES {
+    // Receivers show the key to people; and what cannot be seen, some of them drop.
+    if key.len() <= MAX_KEY_BYTES && !key.chars().any(is_deceptive) {
         return key;
     }
     let digest = hex(&Sha256::digest(&key));
     format!("certdrift/{}/{digest}", name.as_str())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_first_episode(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The id of a message: a hash of what it tells of.
+fn id(parts: &[&str]) -> String {
+    let digest = hex(&Sha256::digest(parts.join("\n")));
+    format!("msg_{}", &digest[..32])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -337,6 +386,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_so_before_is_news_when_it_comes_again() {
+        // Expired since its end, whenever it is presented.
+        let found = [confirmed(ReasonCode::Expired, Severity::Critical, 0)];
+        let mut alerts = Alerts::default();
+        let mut ids = std::collections::BTreeSet::new();
+        for second in 0..6 {
+            let found = if second % 2 == 0 { &found[..] } else { &[] };
+            let notice = alerts
+                .update(&place("Outbound"), found, at(second))
+                .remove(0);
+            assert_eq!(notice.starts_at, at(0));
+            assert!(ids.insert(notice.id), "at {second}");
+        }
+        let mut other = Alerts::default();
+        let notice = other.update(&place("Outbound"), &found, at(9)).remove(0);
+        assert!(ids.contains(&notice.id), "the first one has the usual id");
+    }
+
+    #[test]
     fn one_connector_does_not_end_the_alert_of_another() {
         let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
         let mut alerts = Alerts::default();
@@ -361,6 +429,8 @@ mod tests {
                 && key('a').starts_with("certdrift/ConnectorRelayDenied/")
         );
         assert_eq!(key('a'), key('a'));
+        let hidden = super::key(AlertName::ConnectorRelayDenied, &place("a\u{202e}b\u{7}"));
+        assert!(!hidden.chars().any(is_deceptive), "{hidden}");
         assert_ne!(key('a'), key('b'));
     }
 

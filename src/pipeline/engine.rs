@@ -26,6 +26,12 @@ use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::Ticket;
+use crate::pipeline::outbox::heartbeat::Ailment;
+use crate::pipeline::outbox::heartbeat::Vitals;
+use crate::pipeline::outbox::resend::Round;
+use crate::pipeline::outbox::wish::Reply;
+use crate::pipeline::outbox::wish::Wish;
 use crate::pipeline::record;
 use crate::pipeline::record::Row;
 use crate::pipeline::session::Place;
@@ -177,9 +183,36 @@ impl Engine {
         self.judging.outbox.due(now)
     }
 
+    /// What to tell Alertmanagers now of how things stand, as far as it is on disk.
+    pub fn rounds(&mut self, now: Timestamp) -> Vec<Round> {
+        self.judging.outbox.rounds(now)
+    }
+
+    /// Why nothing is to be said to a dead man's switch, if there is one and there is a reason.
+    pub fn ailment(&self, vitals: Vitals, now: Timestamp) -> Option<Ailment> {
+        let outbox = &self.judging.outbox;
+        let ailment = outbox.ailment(vitals, now);
+        ailment.filter(|_| outbox.has_heartbeat())
+    }
+
+    /// The dead man's switches to give a sign of life now.
+    pub fn beats(&mut self, vitals: Vitals, now: Timestamp) -> Vec<Arc<str>> {
+        self.judging.outbox.beats(vitals, now)
+    }
+
     /// Reports what came of a delivery; `spread` lies between -1 and 1 and keeps retries from marching in step.
     pub fn answered(&mut self, number: u64, outcome: Outcome, now: Timestamp, spread: f64) {
         self.judging.outbox.answered(number, outcome, now, spread);
+    }
+
+    /// Reports what came of anything that was sent.
+    pub fn returned(&mut self, ticket: &Ticket, outcome: Outcome, now: Timestamp, spread: f64) {
+        self.judging.outbox.returned(ticket, outcome, now, spread);
+    }
+
+    /// Does what somebody asks of the messages that wait or are dead.
+    pub fn grant(&mut self, wish: &Wish, now: Timestamp) -> Reply {
+        self.judging.outbox.grant(wish, now)
     }
 
     /// Times of the earliest and the latest row.
@@ -223,6 +256,10 @@ impl Engine {
             Arc::make_mut(ledger).enter(&observation);
             judging.observe(stream, &observation, now);
         });
+        // The very next row may show that relay works again.
+        if judging.relay_changed {
+            judging.follow_relay(&mut reading.sessions);
+        }
     }
 }
 

@@ -6,12 +6,20 @@
 //!
 //! A resolve goes to those who were told of the alert, whatever has become of its severity. What a receiver cannot take
 //! for now goes to its fallback as well; what it will never take, or took too long for, is a dead letter: kept, counted,
-//! and to be sent again when somebody says so.
+//! and to be sent again when somebody says so. A dead letter that a later message of its alert has overtaken stays dead:
+//! sent now, it would open at the receiver what nothing closes.
+//!
+//! An Alertmanager gets each change as a message, too, and besides is reminded of how things stand every minute
+//! ([`resend`]). A dead man's switch gets a sign of life as long as all is well ([`heartbeat`]).
 //!
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
 
+pub mod answer;
+pub mod heartbeat;
 mod kept;
 mod mailbox;
+pub mod resend;
+pub mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +33,9 @@ use serde::Serialize;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::outbox::kept::Journal;
+use crate::pipeline::outbox::mailbox::Fallback;
 use crate::pipeline::outbox::mailbox::Mailbox;
+use crate::pipeline::outbox::resend::Board;
 use crate::pipeline::verdict::reason::Severity;
 
 /// Messages that may wait at once for one receiver. At the limit new ones are refused and counted: by then nobody
@@ -53,7 +63,7 @@ pub const SCHEDULE: [Duration; 7] = [
 pub const SPREAD: f64 = 0.2;
 /// Delay after an answer that blames the configuration (401, 403, 404, 405, 3xx): nothing changes by hurrying.
 pub const CONFIGURATION_FAULT_DELAY: Duration = Duration::from_secs(15 * 60);
-/// The longest `Retry-After` that is obeyed.
+/// The longest pause that a `Retry-After` leads to; the shortest is the first delay of [`SCHEDULE`].
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How long a trigger is tried: after a day nobody is helped by it.
 pub const TRIGGER_AGE: SignedDuration = SignedDuration::from_hours(24);
@@ -78,6 +88,27 @@ pub struct Receiver {
     pub fallback: Option<Arc<str>>,
     /// How many messages it takes.
     pub rate: Rate,
+    /// What it is told.
+    pub kind: Kind,
+}
+
+/// What a receiver is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// What begins, is repeated and ends; many alerts of one cause as one message.
+    Messages,
+    /// Each alert by itself, because an Alertmanager groups them, and how things stand every minute.
+    Alertmanager {
+        /// How many there are; they share no alerts, so each is told.
+        instances: usize,
+        /// How often they are told how things stand.
+        resend: Duration,
+    },
+    /// That all is well, and nothing else.
+    Heartbeat {
+        /// How often.
+        every: Duration,
+    },
 }
 
 impl Receiver {
@@ -90,16 +121,16 @@ impl Receiver {
             connectors: Vec::new(),
             fallback: None,
             rate: Rate::default(),
+            kind: Kind::Messages,
         }
     }
 
-    /// Whether it wants to be told of an alert like this.
-    fn wants(&self, notice: &Notice) -> bool {
-        let connector = &notice.place.connector;
+    /// Whether it wants to be told of an alert of this severity of this connector.
+    fn wants(&self, severity: Severity, connector: &str) -> bool {
         let is_meant = self.connectors.is_empty()
             || connector.is_empty()
             || self.connectors.iter().any(|it| it.matches(connector));
-        is_meant && self.severities.contains(&notice.severity)
+        is_meant && self.severities.contains(&severity)
     }
 }
 
@@ -133,6 +164,25 @@ pub struct Delivery {
     pub notice: Arc<Notice>,
     /// Whether to say only what is needed, because the receiver refused the whole.
     pub minimal: bool,
+}
+
+/// What was sent, for the answer to find its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ticket {
+    /// The message of this number.
+    Message(u64),
+    /// How things stand, told to one instance of an Alertmanager.
+    Round {
+        /// Name of the receiver.
+        receiver: Arc<str>,
+        /// Which of its instances, from 0.
+        instance: usize,
+    },
+    /// A sign of life.
+    Beat {
+        /// Name of the receiver.
+        receiver: Arc<str>,
+    },
 }
 
 /// What came of one try.
@@ -196,6 +246,34 @@ pub struct Letter {
     pub due: Option<Timestamp>,
     /// Why it is dead, if it is.
     pub death: Option<DeathReason>,
+    /// Whether it is being sent right now.
+    pub under_way: bool,
+    /// Whether it is dead for good, because a later message of the same alert was delivered.
+    pub overtaken: bool,
+}
+
+/// What came of the wish to send a message again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Replay {
+    /// It is sent as soon as its receiver takes messages.
+    Due,
+    /// There is no message with this number.
+    Unknown,
+    /// It, or a later message of its alert, is being sent right now.
+    UnderWay,
+    /// A later message of its alert was delivered; sent now, it would say the opposite of what holds.
+    Overtaken,
+}
+
+/// What came of the wish to throw a message away.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Discard {
+    /// It is gone.
+    Gone,
+    /// There is no message with this number.
+    Unknown,
+    /// It is being sent right now.
+    UnderWay,
 }
 
 /// Why a try failed: the closed list of the `reason` label.
@@ -273,6 +351,7 @@ pub struct ReceiverStatus {
 #[derive(Debug, Default)]
 pub struct Outbox {
     mailboxes: Vec<Mailbox>,
+    board: Board,
     last_number: u64,
     /// Kept only by an outbox that outlives the process.
     journal: Option<Journal>,
@@ -280,7 +359,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Takes over a changed list of receivers. Messages for one that stays, by name, go on waiting; those for one that
-    /// is gone are dropped with it. A receiver that was paused or misconfigured is tried again at once.
+    /// is gone are dropped with it. A receiver that was misconfigured or gone is tried again at once.
     pub fn set_receivers(&mut self, receivers: Vec<Receiver>, now: Timestamp) {
         let mut old = std::mem::take(&mut self.mailboxes);
         for receiver in receivers {
@@ -292,41 +371,97 @@ impl Outbox {
             mailbox.reconfigure(receiver, now);
             self.mailboxes.push(mailbox);
         }
+        let receivers = self.mailboxes.iter().map(|mailbox| &mailbox.receiver);
+        self.board.set_receivers(receivers, now);
     }
 
-    /// Puts a notice into the box of every receiver that wants it, and of those that were told of the alert.
+    /// Puts a notice into the box of every receiver that wants it, and of those that were told of the alert. What is
+    /// told of several alerts together is no business of an Alertmanager.
     pub fn add(&mut self, notice: &Arc<Notice>, now: Timestamp) {
-        for mailbox in &mut self.mailboxes {
-            if mailbox.is_to_be_told(notice) {
-                mailbox.put(&mut self.last_number, notice, now);
+        self.put(notice, now, |kind| kind == Kind::Messages);
+    }
+
+    /// Puts a notice of a single alert into the boxes of the Alertmanagers, which group alerts themselves.
+    pub fn add_single(&mut self, notice: &Notice, now: Timestamp) {
+        let is_meant = |kind| matches!(kind, Kind::Alertmanager { .. });
+        if self.mailboxes.iter().any(|it| is_meant(it.receiver.kind)) {
+            self.put(&Arc::new(notice.clone()), now, is_meant);
+        }
+    }
+
+    fn put(&mut self, notice: &Arc<Notice>, now: Timestamp, is_meant: impl Fn(Kind) -> bool) {
+        let is_told: Vec<bool> = self
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.is_to_be_told(notice))
+            .collect();
+        for index in 0..self.mailboxes.len() {
+            if !is_told[index] || !is_meant(self.mailboxes[index].receiver.kind) {
+                continue;
+            }
+            // Who is told anyway need not be told in another's stead.
+            let other = self.fallback(index);
+            let fallback = match other {
+                Some(other) if is_told[other] => Fallback::Told,
+                _ => Fallback::No,
+            };
+            let number = &mut self.last_number;
+            let taken = self.mailboxes[index].put(number, notice, fallback, now);
+            if let (false, Some(other), Fallback::No) = (taken, other, fallback) {
+                self.mailboxes[other].put(number, notice, Fallback::No, now);
             }
         }
+        if self.mailboxes.iter().any(|mailbox| mailbox.status.off) {
+            self.hand_over(now);
+        }
+    }
+
+    fn fallback(&self, index: usize) -> Option<usize> {
+        let fallback = self.mailboxes[index].receiver.fallback.as_ref()?;
+        let is_meant = |mailbox: &Mailbox| mailbox.receiver.name == *fallback;
+        let other = self.mailboxes.iter().position(is_meant)?;
+        let takes_messages = self.mailboxes[other].receiver.kind == Kind::Messages;
+        (takes_messages && other != index).then_some(other)
+    }
+
+    /// Gives up what has been tried for too long.
+    pub fn expire(&mut self, now: Timestamp) {
+        for mailbox in &mut self.mailboxes {
+            mailbox.give_up_old(now);
+        }
+        self.hand_over(now);
     }
 
     /// The messages to send now. Each is under way until [`Self::answered`] is told what came of it.
     pub fn due(&mut self, now: Timestamp) -> Vec<Delivery> {
+        self.expire(now);
         let committed = self.journal.as_ref().map(|journal| journal.committed);
-        let due = self
-            .mailboxes
-            .iter_mut()
-            .flat_map(|mailbox| mailbox.due(now, committed.unwrap_or(u64::MAX)))
-            .collect();
-        self.hand_over(now);
-        due
+        let mailboxes = self.mailboxes.iter_mut();
+        mailboxes
+            .flat_map(|mailbox| mailbox.due(now, committed))
+            .collect()
+    }
+
+    /// Whether a message waits for nothing but the disk.
+    pub fn is_urgent(&self) -> bool {
+        let mut mailboxes = self.mailboxes.iter();
+        self.journal.is_some() && mailboxes.any(|mailbox| !mailbox.unsettled.is_empty())
     }
 
     /// What a receiver cannot take goes to its fallback as well. A fallback may have one of its own.
     fn hand_over(&mut self, now: Timestamp) {
         for index in 0..self.mailboxes.len() {
-            let Some(fallback) = self.mailboxes[index].receiver.fallback.clone() else {
-                continue;
-            };
-            let is_meant = |mailbox: &Mailbox| mailbox.receiver.name == fallback;
-            let Some(other) = self.mailboxes.iter().position(is_meant) else {
+            let Some(other) = self.fallback(index) else {
                 continue;
             };
             for notice in self.mailboxes[index].take_handed_over() {
-                self.mailboxes[other].put(&mut self.last_number, &notice, now);
+                let mailbox = &mut self.mailboxes[other];
+                // What it has already came from somebody whose fallback it is, too, or goes round in a circle. And the
+                // end of an alert is no news for somebody who never heard of it.
+                let is_news = !notice.is_resolved() || mailbox.told.contains(&notice.key);
+                if is_news && !mailbox.holds(&notice.id) {
+                    mailbox.put(&mut self.last_number, &notice, Fallback::No, now);
+                }
             }
         }
     }
@@ -336,18 +471,26 @@ impl Outbox {
         self.mailboxes.iter().flat_map(Mailbox::letters).collect()
     }
 
-    /// Sends a dead letter again, or a waiting one at once. Whether there is one with this number.
-    pub fn replay(&mut self, number: u64, now: Timestamp) -> bool {
-        self.mailboxes
-            .iter_mut()
-            .any(|mailbox| mailbox.replay(number, now))
+    /// Sends a dead letter again, or a waiting one at once.
+    pub fn replay(&mut self, number: u64, now: Timestamp) -> Replay {
+        self.mailbox(number)
+            .map_or(Replay::Unknown, |mailbox| mailbox.replay(number, now))
     }
 
-    /// Throws a message away, dead or waiting. Whether there was one with this number that is not under way.
-    pub fn discard(&mut self, number: u64) -> bool {
-        self.mailboxes
-            .iter_mut()
-            .any(|mailbox| mailbox.discard(number))
+    /// Throws a message away, dead or waiting.
+    pub fn discard(&mut self, number: u64) -> Discard {
+        self.mailbox(number)
+            .map_or(Discard::Unknown, |mailbox| mailbox.discard(number))
+    }
+
+    fn mailbox(&mut self, number: u64) -> Option<&mut Mailbox> {
+        let mut mailboxes = self.mailboxes.iter_mut();
+        mailboxes.find(|mailbox| mailbox.waiting.contains_key(&number))
+    }
+
+    fn mailbox_of(&mut self, receiver: &str) -> Option<&mut Mailbox> {
+        let mut mailboxes = self.mailboxes.iter_mut();
+        mailboxes.find(|mailbox| &*mailbox.receiver.name == receiver)
     }
 
     /// When the next message falls due, if any waits that is not under way.
@@ -363,22 +506,51 @@ impl Outbox {
             .min()
     }
 
-    /// Enters what came of a try. `spread` lies between -1 and 1 and moves the next try by up to [`SPREAD`].
+    /// Enters what came of a message. `spread` lies between -1 and 1 and moves the next try by up to [`SPREAD`].
     pub fn answered(&mut self, number: u64, outcome: Outcome, now: Timestamp, spread: f64) {
-        let mailbox = self
-            .mailboxes
-            .iter_mut()
-            .find(|mailbox| mailbox.waiting.contains_key(&number));
-        if let Some(mailbox) = mailbox {
+        if let Some(mailbox) = self.mailbox(number) {
             mailbox.answered(number, outcome, now, spread);
         }
         self.hand_over(now);
+    }
+
+    /// Enters what came of anything that was sent.
+    pub fn returned(&mut self, ticket: &Ticket, outcome: Outcome, now: Timestamp, spread: f64) {
+        match ticket {
+            Ticket::Message(number) => self.answered(*number, outcome, now, spread),
+            Ticket::Round { receiver, instance } => {
+                self.board
+                    .answered(receiver, *instance, outcome, now, spread);
+                if let Some(mailbox) = self.mailbox_of(receiver) {
+                    mailbox.round_answered(outcome, now);
+                }
+            }
+            Ticket::Beat { receiver } => {
+                if let Some(mailbox) = self.mailbox_of(receiver) {
+                    mailbox.beat_answered(outcome, now, spread);
+                }
+            }
+        }
     }
 
     /// One entry per receiver, in the order of the configuration.
     pub fn status(&self) -> Vec<ReceiverStatus> {
         self.mailboxes.iter().map(Mailbox::status).collect()
     }
+}
+
+/// The delay before the next try, after so many failed ones.
+fn step(failures: usize, spread: f64) -> Duration {
+    let step = SCHEDULE[failures.saturating_sub(1).min(SCHEDULE.len() - 1)];
+    step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0))
+}
+
+/// How long to wait for a receiver that has said how long: up to a tenth more, never less, because it said when it will
+/// be ready. One that asks for no time at all again and again must not be hammered.
+fn pause(after: Duration, spread: f64) -> Duration {
+    let longer = 1.0 + 0.1 * spread.abs().min(1.0);
+    let after = after.min(MAX_RETRY_AFTER).mul_f64(longer);
+    after.clamp(SCHEDULE[0], MAX_RETRY_AFTER)
 }
 
 fn later(now: Timestamp, delay: Duration) -> Timestamp {

@@ -14,6 +14,41 @@ pub fn shown(value: &str) -> String {
     text
 }
 
+/// A text of several lines, each made fit like [`shown`], of at most `most` characters. What goes beyond is left out line by
+/// line: half of a command is worse than none, for somebody may paste it. A first line that is too long by itself is cut.
+pub fn shown_lines(text: &str, most: usize) -> String {
+    let lines = text.lines().map(|line| {
+        let clean = line.chars().filter(|it| !is_deceptive(*it));
+        clean.collect::<String>()
+    });
+    let lines: Vec<String> = lines.collect();
+    let whole = lines.join("\n");
+    if whole.chars().count() <= most {
+        return whole;
+    }
+    // Room for the mark of what is left out: a line of its own, or the end of the only one.
+    let mut left = most.saturating_sub(1);
+    let mut kept = String::new();
+    for line in &lines {
+        let length = line.chars().count() + 1;
+        if length > left {
+            break;
+        }
+        left -= length;
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    if kept.is_empty() {
+        kept = whole
+            .chars()
+            .take(left)
+            .take_while(|c| *c != '\n')
+            .collect();
+    }
+    kept.push('…');
+    kept
+}
+
 /// Characters that break a line, steer a terminal, reorder text or cannot be seen.
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
@@ -34,6 +69,21 @@ mod tests {
             shown("a\r\nb\u{1b}[31mc\u{202e}d\u{200b}e\u{2028}f\u{85}"),
             "ab[31mcdef"
         );
+    }
+
+    #[test]
+    fn lines_are_kept_whole() {
+        assert_eq!(shown_lines("a\r\nb\u{1b}[0m\n\nc", 100), "a\nb[0m\n\nc");
+        assert_eq!(shown_lines("", 5), "");
+        assert_eq!(shown_lines("1234\n5678\n9", 13), "1234\n5678\n9");
+        assert_eq!(shown_lines("1234\n5678\n9", 11), "1234\n5678\n9");
+        assert_eq!(shown_lines("1234\n5678\n90", 11), "1234\n5678\n…");
+        assert_eq!(shown_lines("1234\n5678\n9", 10), "1234\n…");
+        assert_eq!(shown_lines("123456", 5), "1234…");
+        for most in 1..40 {
+            let text = shown_lines("one line\nanother one\nand a third\nend", most);
+            assert!(text.chars().count() <= most, "{most}: {text}");
+        }
     }
 
     #[test]

@@ -4,12 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use certdrift::config::{ExportFiles, FirstRead, UrlSource, describe, load, parse};
+use certdrift::config::{
+    AlertmanagerUrls, Authorization, ExportFiles, FirstRead, HeaderSource, HeartbeatMethod,
+    Integration, ReceiverConfig, TemplateSource, UrlSource, describe, load, parse,
+};
 use certdrift::pipeline::expectation::Settings;
 use certdrift::pipeline::export::{Exports, Kind};
 use certdrift::pipeline::verdict::reason::Severity;
 use proptest::prelude::{any, prop_assert, proptest};
 use proptest::sample::Index;
+use secrecy::ExposeSecret as _;
 
 /// The shipped file in which every key occurs: the seed of the mutations.
 const DOCUMENTED: &str = include_str!("../../config/certdrift.yml");
@@ -147,18 +151,91 @@ fn the_documented_configuration_means_what_its_comments_say() {
     assert!(config.inventory[0].fit(&certificate).is_some());
     assert_eq!(config.settings, Settings::default());
 
-    let [oncall, archive] = &config.receivers[..] else {
-        panic!("{:?}", config.receivers)
+    receivers_mean_what_their_comments_say(&config.receivers);
+}
+
+fn receivers_mean_what_their_comments_say(receivers: &[ReceiverConfig]) {
+    let etc = |name: &str| Path::new("/etc/certdrift").join(name);
+    let words: Vec<_> = receivers
+        .iter()
+        .map(|receiver| (&*receiver.name, receiver.integration.as_str()))
+        .collect();
+    let expected = [
+        ("oncall", "webhook"),
+        ("tickets", "webhook"),
+        ("alertmanager", "alertmanager"),
+        ("pagerduty", "pagerduty"),
+        ("slack", "slack"),
+        ("chat", "teams"),
+        ("watchdog", "heartbeat"),
+    ];
+    assert_eq!(words, expected);
+    let [
+        oncall,
+        tickets,
+        alertmanager,
+        pagerduty,
+        slack,
+        chat,
+        watchdog,
+    ] = receivers
+    else {
+        panic!("{receivers:?}")
     };
     assert_eq!(oncall.severities, [Severity::Critical, Severity::Warning]);
-    assert_eq!(
-        oncall.webhook.secret_file.as_deref(),
-        Some(Path::new("/etc/certdrift/oncall-secret"))
-    );
+    assert!(oncall.connectors[0].matches("outbound to office 365"));
+    assert_eq!(oncall.fallback.as_deref(), Some("chat"));
+    let Integration::Webhook(webhook) = &oncall.integration else {
+        panic!("{oncall:?}")
+    };
+    assert_eq!(webhook.secret_file, Some(etc("oncall-secret")));
+    assert!(matches!(&webhook.url, UrlSource::File(file) if *file == etc("oncall-url")));
+    assert!(webhook.template.is_none());
+    let http = &oncall.http;
     assert!(
-        matches!(&oncall.webhook.url, UrlSource::File(file) if file == Path::new("/etc/certdrift/oncall-url"))
+        matches!(&http.authorization, Some(Authorization::Basic { username, password_file })
+            if username == "certdrift" && *password_file == etc("oncall-password"))
     );
-    assert!(matches!(archive.webhook.url, UrlSource::Inline(_)));
+    let [tenant, key] = &http.headers[..] else {
+        panic!("{:?}", http.headers)
+    };
+    assert!(tenant.name == "x-tenant" && matches!(tenant.value, HeaderSource::Inline(_)));
+    assert!(matches!(&key.value, HeaderSource::File(file) if *file == etc("oncall-api-key")));
+    assert_eq!(http.ca_file, Some(etc("contoso-ca.pem")));
+    let certificate = http.client_certificate.as_ref().unwrap();
+    assert_eq!(certificate.cert_file, etc("client.pem"));
+    assert_eq!(certificate.key_file, etc("client-key.pem"));
+    assert!(matches!(http.proxy, Some(UrlSource::Inline(_))));
+
+    assert!(matches!(&tickets.integration, Integration::Webhook(webhook)
+        if matches!(&webhook.template, Some(TemplateSource::Inline(text)) if text.expose_secret().contains("{{ summary }}"))));
+    assert!(
+        tickets.http.authorization.is_none() && tickets.http.proxy.is_none(),
+        "{tickets:?}"
+    );
+    let Integration::Alertmanager(config) = &alertmanager.integration else {
+        panic!("{alertmanager:?}")
+    };
+    assert_eq!(config.resend_interval, Duration::from_secs(60));
+    assert!(matches!(&config.urls, AlertmanagerUrls::Inline(urls) if urls.len() == 2));
+    assert!(
+        matches!(&pagerduty.integration, Integration::PagerDuty(config)
+        if config.routing_key_file == etc("pagerduty-key"))
+    );
+    assert!(matches!(
+        &slack.integration,
+        Integration::Slack(UrlSource::File(_))
+    ));
+    assert!(matches!(
+        &chat.integration,
+        Integration::Teams(UrlSource::File(_))
+    ));
+    let Integration::Heartbeat(config) = &watchdog.integration else {
+        panic!("{watchdog:?}")
+    };
+    assert_eq!(config.method, HeartbeatMethod::Post);
+    assert_eq!(config.interval, Duration::from_secs(300));
+    assert!(watchdog.severities.is_empty());
 }
 
 #[test]
@@ -187,6 +264,33 @@ fn the_description_is_for_admins_and_tells_no_secret() {
 receivers:
   - name: oncall
     webhook: {{ url: 'http://hooks.contoso.com/{SECRET}', secret_file: '${{CREDENTIALS_DIRECTORY}}/hook' }}
+    http:
+      basic_auth: {{ username: {SECRET}, password_file: password }}
+      headers: [ {{ name: X-Key, value: {SECRET} }}, {{ name: X-Other, value_file: other }} ]
+      ca_file: ca.pem
+      cert_file: client.pem
+      key_file: client-key.pem
+      proxy_url: 'http://user:{SECRET}@proxy.contoso.com:3128'
+  - name: tickets
+    connectors: ['Outbound*', Relay]
+    fallback: oncall
+    webhook: {{ url_file: tickets, template: '{{\"{SECRET}\": {{{{ summary }}}} }}' }}
+    http: {{ bearer_auth: {{ token_file: token }}, proxy_url_file: proxy }}
+  - name: others
+    webhook: {{ url: 'https://hooks.contoso.com/{SECRET}', template_file: others.json }}
+  - name: alertmanager
+    severities: [critical, information]
+    alertmanager: {{ urls: ['http://am-1/{SECRET}', 'https://am-2'], resend_interval: 90s }}
+  - name: more
+    alertmanager: {{ urls_file: urls }}
+  - name: pager
+    pagerduty: {{ routing_key_file: key, url: 'http://localhost/{SECRET}' }}
+  - name: slack
+    slack: {{ url: 'https://hooks.slack.com/{SECRET}' }}
+  - name: chat
+    teams: {{ url_file: teams }}
+  - name: watchdog
+    heartbeat: {{ url: 'https://hc-ping.com/{SECRET}' }}
 "
     );
     let credentials = Path::new("/run/credentials/certdrift.service");
@@ -196,19 +300,61 @@ receivers:
         Some(credentials),
     )
     .unwrap();
-    assert!(!format!("{config:?}").contains(SECRET));
+    let typed = format!("{config:?}").replace("username: \"topsecret\"", "");
+    assert!(!typed.contains(SECRET), "{typed}");
     let expected = "sources: 1 log directory
   /etc/certdrift/logs
     server: taken from the path
     first start reads: the last 24h
 connectors: none
-receivers: 1 receiver
+receivers: 9 receivers
   oncall
     called for: critical, warning
     webhook: the address in the configuration (not shown)
     signed with: the secret in /run/credentials/certdrift.service/hook
+    logs in with: the password in /etc/certdrift/password
+    header: x-key (not shown)
+    header: x-other, as in /etc/certdrift/other
+    trusts only: /etc/certdrift/ca.pem
+    client certificate: /etc/certdrift/client.pem
+    private key: /etc/certdrift/client-key.pem
+    by the proxy in the configuration (not shown)
+  tickets
+    called for: critical, warning
+    of send connectors: Outbound*, Relay
+    webhook: the address in /etc/certdrift/tickets
+    body: the template in the configuration
+    logs in with: the token in /etc/certdrift/token
+    by the proxy in /etc/certdrift/proxy
+    in its place, if need be: oncall
+  others
+    called for: critical, warning
+    webhook: the address in the configuration (not shown)
+    body: the template in /etc/certdrift/others.json
+  alertmanager
+    called for: critical, information
+    alertmanager: 2 instances in the configuration (not shown)
+    told again every 90s
+  more
+    called for: critical, warning
+    alertmanager: the instances in /etc/certdrift/urls
+    told again every 1m
+  pager
+    called for: critical, warning
+    pagerduty: the integration key in /etc/certdrift/key
+  slack
+    called for: critical, warning
+    slack: the address in the configuration (not shown)
+  chat
+    called for: critical, warning
+    teams: the address in /etc/certdrift/teams
+  watchdog
+    heartbeat: the address in the configuration (not shown)
+    GET every 1m
 warning: no connectors, so certificates are shown, but nothing is judged
 warning: receiver oncall is called over http, which is not encrypted
+warning: receiver alertmanager is called over http, which is not encrypted
+warning: receiver pager is called over http, which is not encrypted
 ";
     assert_eq!(describe(&config, &Exports::default()), expected);
 }

@@ -1,4 +1,4 @@
-//! Messages under way: a task each, and what came of it.
+//! What is under way to receivers: a task each, and what came of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,28 +11,55 @@ use crate::daemon::post::Poster;
 use crate::pipeline::outbox::Delivery;
 use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::Outcome;
+use crate::pipeline::outbox::Ticket;
+use crate::pipeline::outbox::resend::Round;
 
-/// Messages under way.
+/// Something to send.
+pub(super) enum Errand {
+    /// A message.
+    Message(Delivery),
+    /// How things stand.
+    Round(Round),
+    /// A sign of life.
+    Beat(Arc<str>),
+}
+
+/// What is under way.
 #[derive(Default)]
 pub(super) struct Posts {
     tasks: JoinSet<Outcome>,
-    numbers: HashMap<Id, u64>,
+    tickets: HashMap<Id, Ticket>,
 }
 
 impl Posts {
-    /// Sends a message.
-    pub(super) fn send(&mut self, poster: &Arc<Poster>, delivery: Delivery) {
+    /// Sends something.
+    pub(super) fn send(&mut self, poster: &Arc<Poster>, errand: Errand) {
         let poster = Arc::clone(poster);
-        self.spawn(delivery.number, async move { poster.send(&delivery).await });
+        match errand {
+            Errand::Message(delivery) => {
+                let ticket = Ticket::Message(delivery.number);
+                self.spawn(ticket, async move { poster.send(&delivery).await });
+            }
+            Errand::Round(round) => {
+                let ticket = round.ticket.clone();
+                self.spawn(ticket, async move { poster.remind(&round).await });
+            }
+            Errand::Beat(receiver) => {
+                let ticket = Ticket::Beat {
+                    receiver: Arc::clone(&receiver),
+                };
+                self.spawn(ticket, async move { poster.beat(&receiver).await });
+            }
+        }
     }
 
-    fn spawn(&mut self, number: u64, sending: impl Future<Output = Outcome> + Send + 'static) {
+    fn spawn(&mut self, ticket: Ticket, sending: impl Future<Output = Outcome> + Send + 'static) {
         let task = self.tasks.spawn(sending);
-        self.numbers.insert(task.id(), number);
+        self.tickets.insert(task.id(), ticket);
     }
 
-    /// Waits for the next answer: the message's number, and what came of it. `None` when nothing is under way.
-    pub(super) async fn next(&mut self) -> Option<(u64, Outcome)> {
+    /// Waits for the next answer: to what, and what came of it. `None` when nothing is under way.
+    pub(super) async fn next(&mut self) -> Option<(Ticket, Outcome)> {
         let (id, outcome) = match self.tasks.join_next_with_id().await? {
             Ok(answered) => answered,
             // A message must not stay under way for ever, and hold up all that come after it, because its task broke.
@@ -48,8 +75,8 @@ impl Posts {
                 )
             }
         };
-        let number = self.numbers.remove(&id)?;
-        Some((number, outcome))
+        let ticket = self.tickets.remove(&id)?;
+        Some((ticket, outcome))
     }
 }
 
@@ -62,7 +89,7 @@ mod tests {
     async fn a_task_that_breaks_is_answered_too() {
         let mut posts = Posts::default();
         assert_eq!(posts.next().await, None);
-        posts.spawn(7, async {
+        posts.spawn(Ticket::Message(7), async {
             let outcomes: Vec<Outcome> = Vec::new();
             outcomes.first().copied().unwrap()
         });
@@ -70,8 +97,9 @@ mod tests {
             reason: FailureReason::Other,
             after: None,
         };
-        assert_eq!(posts.next().await, Some((7, again)));
-        posts.spawn(8, async { Outcome::Delivered });
-        assert_eq!(posts.next().await, Some((8, Outcome::Delivered)));
+        assert_eq!(posts.next().await, Some((Ticket::Message(7), again)));
+        posts.spawn(Ticket::Message(8), async { Outcome::Delivered });
+        let delivered = Some((Ticket::Message(8), Outcome::Delivered));
+        assert_eq!(posts.next().await, delivered);
     }
 }

@@ -85,6 +85,8 @@ struct Source {
     config: SourceConfig,
     waker: Arc<Waker>,
     look: Option<Look>,
+    /// When that look was over, by the clock.
+    looked: Option<Timestamp>,
     /// When its thread was last heard of.
     heard: Instant,
     refused: Vec<(PathBuf, Refusal)>,
@@ -209,6 +211,7 @@ impl Reader {
                 config: config.clone(),
                 waker,
                 look: None,
+                looked: None,
                 heard: clock::instant(),
                 refused: Vec::new(),
             };
@@ -312,7 +315,7 @@ impl Reader {
                 stream.set_behind(false, engine);
             }
             Event::Looked(look) => {
-                source.looked(look.clone());
+                source.looked(look.clone(), now);
                 self.settle(message.source, &look, engine);
             }
         }
@@ -378,6 +381,20 @@ impl Reader {
         self.sources.values().all(has_looked) && !self.streams.values().any(is_behind)
     }
 
+    /// Until when every source has been looked at and read up to its end without trouble; `None`: one was not.
+    pub(super) fn passed(&self) -> Option<Timestamp> {
+        let now = clock::instant();
+        let mut sources = self.sources.values();
+        if !self.is_ready() || !sources.all(|source| source.is_seen(now)) {
+            return None;
+        }
+        self.sources
+            .values()
+            .map(|source| source.looked)
+            .min()
+            .flatten()
+    }
+
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
     pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
         let now = clock::instant();
@@ -426,7 +443,7 @@ impl Reader {
 }
 
 impl Source {
-    fn looked(&mut self, look: Look) {
+    fn looked(&mut self, look: Look, now: Timestamp) {
         let known = self.look.as_ref().and_then(|look| look.trouble.as_ref());
         match &look.trouble {
             Some(trouble) if known != Some(trouble) => warn!("{trouble}"),
@@ -436,6 +453,7 @@ impl Source {
             _ => {}
         }
         self.look = Some(look);
+        self.looked = Some(now);
     }
 
     /// Whether its thread has not been heard of for so long that it must hang.

@@ -148,6 +148,11 @@ impl Folder {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Whether there is a database in a directory, whoever may use it.
+    pub(super) fn holds_database(path: &Path) -> io::Result<bool> {
+        path.join(DATABASE).try_exists()
+    }
+
     /// Where the database is.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)

@@ -18,6 +18,7 @@ use sha2::Sha256;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::alert::REPEAT;
 use crate::pipeline::alert::hex;
+use crate::pipeline::alert::id;
 use crate::pipeline::session::Place;
 use crate::pipeline::verdict::reason::AlertName;
 
@@ -40,6 +41,9 @@ struct Open {
     keys: BTreeSet<String>,
     told: Timestamp,
     repeats: u32,
+    /// The id of its first message.
+    #[serde(default)]
+    first_id: String,
 }
 
 impl Summaries {
@@ -104,7 +108,7 @@ impl Summaries {
         {
             let ends_at = now.max(open.notice.starts_at);
             told.push(Notice {
-                id: id(summary, open.notice.starts_at, "resolved"),
+                id: id(&[&open.first_id, "resolved"]),
                 ends_at: Some(ends_at),
                 ..open.notice
             });
@@ -138,8 +142,11 @@ impl Summaries {
                 places(notices)
             );
         }
+        // The ids tell the episodes of the alerts.
+        let mut ids: Vec<&str> = notices.iter().map(|notice| notice.id.as_str()).collect();
+        ids.sort_unstable();
         let notice = Notice {
-            id: id(&key, starts_at, "firing 0"),
+            id: id(&[&key, &ids.join(" ")]),
             key: key.clone(),
             severity,
             starts_at,
@@ -153,6 +160,7 @@ impl Summaries {
             keys,
             told: now,
             repeats: 0,
+            first_id: notice.id.clone(),
         };
         self.open.insert(key, open);
         notice
@@ -169,7 +177,7 @@ impl Open {
         self.repeats += 1;
         let transition = format!("firing {}", self.repeats);
         Some(Notice {
-            id: id(&self.notice.key, self.notice.starts_at, &transition),
+            id: id(&[&self.first_id, &transition]),
             is_first: false,
             ..self.notice.clone()
         })
@@ -205,12 +213,6 @@ fn places(notices: &[Notice]) -> String {
     }
     text.push('.');
     text
-}
-
-fn id(key: &str, since: Timestamp, transition: &str) -> String {
-    let since = since.as_millisecond();
-    let digest = hex(&Sha256::digest(format!("{key}\n{since}\n{transition}")));
-    format!("msg_{}", &digest[..32])
 }
 
 #[cfg(test)]

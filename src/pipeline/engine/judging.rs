@@ -77,6 +77,8 @@ pub(super) struct Judging {
     elsewhere: BTreeSet<Place>,
     /// Notices since the last tick.
     news: Vec<Notice>,
+    /// Whether relay began or ceased to be denied somewhere, so that other sessions are to be followed.
+    pub(super) relay_changed: bool,
     /// What is on disk of all this.
     written: Written,
     /// Whether something is to be told that is not on disk yet.
@@ -175,6 +177,7 @@ impl Judging {
             watched.streams.push(stream);
         }
         watched.enter(observation, bench);
+        self.relay_changed |= watched.findings.is_denied() != watched.follows_relay;
         let is_news = now.duration_since(observation.time) <= NEWS_AGE;
         if is_news && !watched.is_among(&self.behind) {
             let confirmed = watched.confirmed(&place.connector);
@@ -291,6 +294,7 @@ impl Judging {
     /// Where relay is denied, and only there, sessions tell whether a recipient outside the accepted domains gets
     /// through again.
     pub(super) fn follow_relay(&mut self, sessions: &mut Sessions) {
+        self.relay_changed = false;
         for (place, watched) in &mut self.watched {
             let denied = watched.findings.is_denied();
             if denied == watched.follows_relay {
@@ -363,9 +367,14 @@ impl Judging {
     fn send(&mut self, now: Timestamp) {
         let news = std::mem::take(&mut self.news);
         self.is_urgent |= !news.is_empty();
+        for notice in &news {
+            self.outbox.add_single(notice, now);
+        }
         for notice in self.summaries.gather(news, now) {
             self.outbox.add(&Arc::new(notice), now);
         }
+        self.outbox.stand(self.alerts.firing(), now);
+        self.outbox.expire(now);
     }
 
     /// The verdict on every connector of the ledger, ordered by server and connector.

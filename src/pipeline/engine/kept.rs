@@ -61,7 +61,7 @@ impl Engine {
 
     /// Whether something waits to be told that is not on disk yet.
     pub fn is_urgent(&self) -> bool {
-        self.judging.is_urgent
+        self.judging.is_urgent || self.judging.outbox.is_urgent()
     }
 
     /// Whether any stream has not caught up.

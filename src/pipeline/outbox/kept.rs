@@ -16,9 +16,11 @@ use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::LATENCY_BOUNDS;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::mailbox::Death;
 use crate::pipeline::outbox::mailbox::Fallback;
 use crate::pipeline::outbox::mailbox::Mailbox;
 use crate::pipeline::outbox::mailbox::Waiting;
+use crate::pipeline::outbox::resend::Board;
 use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
@@ -52,6 +54,8 @@ struct KeptMessage {
     handed_over: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     death: Option<DeathReason>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    overtaken: bool,
 }
 
 /// The counts of a receiver as they are written down.
@@ -64,8 +68,6 @@ struct KeptReceiver {
     latency: [u64; LATENCY_BOUNDS.len() + 1],
     latency_sum: f64,
     paused_until: Option<Timestamp>,
-    #[serde(default)]
-    off: bool,
     #[serde(default)]
     told: BTreeSet<String>,
 }
@@ -96,6 +98,7 @@ impl Outbox {
         let receivers = receivers.map(|it| (it.receiver.name.to_string(), it.kept()));
         written.rows(Table::Receiver, receivers, changes);
         written.row(Table::Whole, LAST_NUMBER, &self.last_number, changes);
+        self.board.take_changes(written, changes);
     }
 
     /// Marks everything as changed.
@@ -110,6 +113,10 @@ impl Outbox {
     pub fn committed(&mut self) {
         if let Some(journal) = &mut self.journal {
             journal.committed = self.last_number;
+            self.board.committed();
+            for mailbox in &mut self.mailboxes {
+                mailbox.unsettled.clear();
+            }
         }
     }
 
@@ -144,6 +151,7 @@ impl Outbox {
         let committed = last_number;
         Ok(Self {
             mailboxes: mailboxes.into_values().collect(),
+            board: Board::restore(saved)?,
             last_number,
             journal: Some(Journal { stored, committed }),
         })
@@ -165,7 +173,8 @@ impl Waiting {
             due: self.due,
             minimal: self.minimal,
             handed_over: self.fallback == Fallback::Told,
-            death: self.death,
+            death: self.death.map(|death| death.reason),
+            overtaken: self.death.is_some_and(|death| death.overtaken),
         }
     }
 }
@@ -185,7 +194,10 @@ impl KeptMessage {
             } else {
                 Fallback::No
             },
-            death: self.death,
+            death: self.death.map(|reason| Death {
+                reason,
+                overtaken: self.overtaken,
+            }),
             changed: false,
         }
     }
@@ -202,7 +214,6 @@ impl Mailbox {
             latency: status.latency,
             latency_sum: status.latency_sum,
             paused_until: self.paused_until,
-            off: status.off,
             told: self.told.clone(),
         }
     }
@@ -219,7 +230,6 @@ impl KeptReceiver {
         status.last_success = self.last_success;
         status.latency = self.latency;
         status.latency_sum = self.latency_sum;
-        status.off = self.off;
     }
 }
 

@@ -10,21 +10,24 @@ use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::CONFIGURATION_FAULT_DELAY;
 use crate::pipeline::outbox::DeathReason;
 use crate::pipeline::outbox::Delivery;
+use crate::pipeline::outbox::Discard;
 use crate::pipeline::outbox::FailureReason;
+use crate::pipeline::outbox::Kind;
 use crate::pipeline::outbox::LATENCY_BOUNDS;
 use crate::pipeline::outbox::Letter;
 use crate::pipeline::outbox::MAX_DEAD;
-use crate::pipeline::outbox::MAX_RETRY_AFTER;
 use crate::pipeline::outbox::MAX_UNDER_WAY;
 use crate::pipeline::outbox::MAX_WAITING;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::RESOLVE_AGE;
 use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::ReceiverStatus;
-use crate::pipeline::outbox::SCHEDULE;
-use crate::pipeline::outbox::SPREAD;
+use crate::pipeline::outbox::Replay;
 use crate::pipeline::outbox::TRIGGER_AGE;
+use crate::pipeline::outbox::heartbeat::Pulse;
 use crate::pipeline::outbox::later;
+use crate::pipeline::outbox::pause;
+use crate::pipeline::outbox::step;
 
 /// A message that waits, or is dead.
 #[derive(Debug)]
@@ -38,9 +41,17 @@ pub(super) struct Waiting {
     pub(super) minimal: bool,
     /// Whether the fallback is to be told, or has been.
     pub(super) fallback: Fallback,
-    pub(super) death: Option<DeathReason>,
+    pub(super) death: Option<Death>,
     /// Whether it is to be written anew.
     pub(super) changed: bool,
+}
+
+/// What became of a message that is tried no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Death {
+    pub(super) reason: DeathReason,
+    /// Whether a later message of the same alert was delivered afterwards.
+    pub(super) overtaken: bool,
 }
 
 /// Whether a message is the fallback's business.
@@ -62,8 +73,13 @@ pub(super) struct Mailbox {
     pub(super) paused_until: Option<Timestamp>,
     /// Keys of the alerts that it was told of and that are not over.
     pub(super) told: BTreeSet<String>,
+    /// Keys of messages that wait for one before them to be gone from the disk, too: after a crash it would be sent
+    /// again, behind what came after it.
+    pub(super) unsettled: BTreeSet<String>,
     /// Messages that may go at once, and when that was.
     tokens: Option<(f64, Timestamp)>,
+    /// Signs of life, if it is to get any.
+    pub(super) pulse: Pulse,
 }
 
 impl Mailbox {
@@ -87,40 +103,49 @@ impl Mailbox {
             waiting: BTreeMap::new(),
             paused_until: None,
             told: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             tokens: None,
+            pulse: Pulse::default(),
         }
     }
 
-    /// Takes over what the configuration says. What the receiver asked for holds over a restart; only a reload says
-    /// that somebody has mended something.
+    /// Takes over what the configuration says. For how long the receiver asked to be left in peace holds over a
+    /// restart; a reload says that somebody has mended something.
     pub(super) fn reconfigure(&mut self, receiver: Receiver, now: Timestamp) {
         let is_reload = !self.status.integration.is_empty();
         if is_reload {
             self.paused_until = None;
-            self.status.off = false;
         }
+        self.status.off = false;
+        self.pulse.hurry(now);
         self.status.integration = receiver.integration;
         self.receiver = receiver;
-        for waiting in self.living_mut() {
-            waiting.changed |= waiting.due > now;
-            waiting.due = waiting.due.min(now);
-        }
+        self.hurry(now);
     }
 
     /// Whether a notice is for it: a trigger that it wants, or the end of what it was told of.
     pub(super) fn is_to_be_told(&self, notice: &Notice) -> bool {
-        if notice.is_resolved() {
+        if matches!(self.receiver.kind, Kind::Heartbeat { .. }) {
+            false
+        } else if notice.is_resolved() {
             self.told.contains(&notice.key)
         } else {
-            self.receiver.wants(notice)
+            let (severity, connector) = (notice.severity, &notice.place.connector);
+            self.receiver.wants(severity, connector)
         }
     }
 
-    /// Puts a notice into the box.
-    pub(super) fn put(&mut self, last_number: &mut u64, notice: &Arc<Notice>, now: Timestamp) {
+    /// Puts a notice into the box. Whether there was room.
+    pub(super) fn put(
+        &mut self,
+        last_number: &mut u64,
+        notice: &Arc<Notice>,
+        fallback: Fallback,
+        now: Timestamp,
+    ) -> bool {
         if self.waiting.len() >= MAX_WAITING && self.living().count() >= MAX_WAITING {
             self.status.given_up += 1;
-            return;
+            return false;
         }
         if notice.is_resolved() {
             self.told.remove(&notice.key);
@@ -135,20 +160,19 @@ impl Mailbox {
             due: now,
             in_flight: false,
             minimal: false,
-            fallback: if self.status.off {
-                Fallback::Wanted
-            } else {
-                Fallback::No
+            fallback: match fallback {
+                Fallback::No if self.status.off => Fallback::Wanted,
+                other => other,
             },
             death: None,
             changed: true,
         };
         self.waiting.insert(*last_number, entry);
+        true
     }
 
-    /// The messages to send now. `committed`: the last one that may be sent.
-    pub(super) fn due(&mut self, now: Timestamp, committed: u64) -> Vec<Delivery> {
-        self.give_up_old(now);
+    /// The messages to send now. `committed`: the last one that may be sent; `None`: nothing is kept on disk.
+    pub(super) fn due(&mut self, now: Timestamp, committed: Option<u64>) -> Vec<Delivery> {
         if self.status.off || self.paused_until.is_some_and(|until| until > now) {
             return Vec::new();
         }
@@ -156,7 +180,15 @@ impl Mailbox {
         let under_way = self.living().filter(|waiting| waiting.in_flight).count();
         let mut free = MAX_UNDER_WAY.saturating_sub(under_way);
         let mut left = tokens;
-        let mut keys_before = BTreeSet::new();
+        // A message that was brought back to life may stand before one that is under way.
+        let in_flight = self.waiting.values().filter(|waiting| waiting.in_flight);
+        let mut taken: BTreeSet<String> = in_flight
+            .map(|waiting| waiting.notice.key.clone())
+            .collect();
+        if committed.is_some() {
+            taken.extend(self.unsettled.iter().cloned());
+        }
+        let committed = committed.unwrap_or(u64::MAX);
         let mut due = Vec::new();
         for (&number, waiting) in &mut self.waiting {
             if free == 0 || left < 1.0 {
@@ -165,9 +197,8 @@ impl Mailbox {
             if waiting.death.is_some() {
                 continue;
             }
-            let first_of_its_key = keys_before.insert(waiting.notice.key.as_str());
-            let may_go = number <= committed && !waiting.in_flight;
-            if first_of_its_key && may_go && waiting.due <= now {
+            let first_of_its_key = taken.insert(waiting.notice.key.clone());
+            if first_of_its_key && number <= committed && waiting.due <= now {
                 waiting.in_flight = true;
                 free -= 1;
                 left -= 1.0;
@@ -194,7 +225,7 @@ impl Mailbox {
         (tokens + passed * f64::from(rate.per_minute) / 60.0).min(burst)
     }
 
-    fn give_up_old(&mut self, now: Timestamp) {
+    pub(super) fn give_up_old(&mut self, now: Timestamp) {
         let is_too_old = |waiting: &Waiting| {
             let age = if waiting.notice.is_resolved() {
                 RESOLVE_AGE
@@ -218,9 +249,14 @@ impl Mailbox {
         let Some(waiting) = self.waiting.get_mut(&number) else {
             return;
         };
-        waiting.death = Some(reason);
+        waiting.death = Some(Death {
+            reason,
+            overtaken: false,
+        });
         waiting.changed = true;
         waiting.want_fallback();
+        let key = waiting.notice.key.clone();
+        self.settle_first(key);
         self.status.given_up += 1;
         let dead: Vec<u64> = self
             .waiting
@@ -241,8 +277,7 @@ impl Mailbox {
         waiting.in_flight = false;
         waiting.changed = true;
         waiting.tries += 1;
-        let step = SCHEDULE[(waiting.tries - 1).min(SCHEDULE.len() - 1)];
-        let step = step.mul_f64(1.0 + SPREAD * spread.clamp(-1.0, 1.0));
+        let step = step(waiting.tries, spread);
         match outcome {
             Outcome::Delivered => return self.delivered(number, now),
             Outcome::Refused if waiting.minimal => self.bury(number, DeathReason::Refused),
@@ -261,17 +296,49 @@ impl Mailbox {
             Outcome::Retry { after, .. } => {
                 waiting.due = later(now, step);
                 if let Some(after) = after {
-                    // Up to a tenth more, never less: the receiver said when it will be ready.
-                    let pause = after
-                        .min(MAX_RETRY_AFTER)
-                        .mul_f64(1.0 + 0.1 * spread.abs().min(1.0));
-                    // A receiver that asks for 0 s again and again must not be hammered.
-                    waiting.due = later(now, pause.max(step));
-                    self.paused_until = Some(waiting.due);
+                    waiting.due = later(now, pause(after, spread));
+                    // Of several answers the one that asks for the longest pause counts.
+                    self.paused_until = self.paused_until.max(Some(waiting.due));
                 }
             }
         }
+        self.count_failure(outcome);
+    }
+
+    /// An instance of an Alertmanager has answered what it was told of how things stand.
+    pub(super) fn round_answered(&mut self, outcome: Outcome, now: Timestamp) {
+        if outcome != Outcome::Delivered {
+            self.count_failure(outcome);
+        } else if self.paused_until.is_none_or(|until| until <= now) {
+            // Where this came through, so will what waits.
+            self.hurry(now);
+        }
+    }
+
+    /// A dead man's switch has answered.
+    pub(super) fn beat_answered(&mut self, outcome: Outcome, now: Timestamp, spread: f64) {
+        let Kind::Heartbeat { every } = self.receiver.kind else {
+            return;
+        };
+        self.pulse.answered(outcome, every, now, spread);
+        if outcome == Outcome::Delivered {
+            self.status.delivered += 1;
+            self.status.last_success = Some(now);
+        } else {
+            self.count_failure(outcome);
+        }
+    }
+
+    fn count_failure(&mut self, outcome: Outcome) {
         *self.status.failed.entry(failure(outcome)).or_default() += 1;
+    }
+
+    /// Whatever waits is due now.
+    fn hurry(&mut self, now: Timestamp) {
+        for waiting in self.living_mut() {
+            waiting.changed |= waiting.due > now;
+            waiting.due = waiting.due.min(now);
+        }
     }
 
     fn delivered(&mut self, number: u64, now: Timestamp) {
@@ -284,19 +351,37 @@ impl Mailbox {
         self.status.latency_sum += seconds;
         self.status.delivered += 1;
         self.status.last_success = Some(now);
+        self.settle_first(waiting.notice.key.clone());
+        // What is dead and came before it says the opposite of what holds, or nothing new.
+        for (_, earlier) in self.waiting.range_mut(..number) {
+            if let Some(death) = &mut earlier.death
+                && earlier.notice.key == waiting.notice.key
+            {
+                earlier.changed |= !death.overtaken;
+                death.overtaken = true;
+            }
+        }
     }
 
-    /// What the fallback is to be told and has not been yet.
+    /// Whether this very message waits here, or is dead.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.waiting.values().any(|waiting| waiting.notice.id == id)
+    }
+
+    /// What the fallback is to be told and has not been yet. Who is told of a beginning is told what came of it.
     pub(super) fn take_handed_over(&mut self) -> Vec<Arc<Notice>> {
-        let wanted = self.waiting.values_mut();
-        let wanted = wanted.filter(|waiting| waiting.fallback == Fallback::Wanted);
-        wanted
-            .map(|waiting| {
+        let mut keys = BTreeSet::new();
+        let mut taken = Vec::new();
+        for waiting in self.waiting.values_mut() {
+            let follows = waiting.fallback == Fallback::No && keys.contains(&waiting.notice.key);
+            if follows || waiting.fallback == Fallback::Wanted {
                 waiting.fallback = Fallback::Told;
                 waiting.changed = true;
-                Arc::clone(&waiting.notice)
-            })
-            .collect()
+                keys.insert(waiting.notice.key.clone());
+                taken.push(Arc::clone(&waiting.notice));
+            }
+        }
+        taken
     }
 
     /// Its messages, for people.
@@ -308,15 +393,27 @@ impl Mailbox {
             since: waiting.since,
             tries: waiting.tries,
             due: waiting.death.is_none().then_some(waiting.due),
-            death: waiting.death,
+            death: waiting.death.map(|death| death.reason),
+            under_way: waiting.in_flight,
+            overtaken: waiting.death.is_some_and(|death| death.overtaken),
         })
     }
 
-    /// Sends a message again, with its whole body and a new lease of life. Whether there is one with this number.
-    pub(super) fn replay(&mut self, number: u64, now: Timestamp) -> bool {
-        let Some(waiting) = self.waiting.get_mut(&number) else {
-            return false;
+    /// Sends a message again, with its whole body and a new lease of life.
+    pub(super) fn replay(&mut self, number: u64, now: Timestamp) -> Replay {
+        let Some(key) = self.waiting.get(&number).map(|it| it.notice.key.clone()) else {
+            return Replay::Unknown;
         };
+        let mut later_ones = self.waiting.range(number..);
+        if later_ones.any(|(_, it)| it.in_flight && it.notice.key == key) {
+            return Replay::UnderWay;
+        }
+        let Some(waiting) = self.waiting.get_mut(&number) else {
+            return Replay::Unknown;
+        };
+        if waiting.death.is_some_and(|death| death.overtaken) {
+            return Replay::Overtaken;
+        }
         if waiting.death.take().is_some() {
             waiting.since = now;
             waiting.tries = 0;
@@ -324,16 +421,28 @@ impl Mailbox {
         }
         waiting.due = now;
         waiting.changed = true;
-        true
+        Replay::Due
     }
 
-    /// Throws a message away. Whether there was one with this number that is not under way.
-    pub(super) fn discard(&mut self, number: u64) -> bool {
-        let is_there = self.waiting.get(&number).is_some_and(|it| !it.in_flight);
-        if is_there {
-            self.waiting.remove(&number);
+    /// Throws a message away, unless it is under way.
+    pub(super) fn discard(&mut self, number: u64) -> Discard {
+        match self.waiting.get(&number) {
+            None => Discard::Unknown,
+            Some(waiting) if waiting.in_flight => Discard::UnderWay,
+            Some(waiting) => {
+                let key = waiting.notice.key.clone();
+                self.waiting.remove(&number);
+                self.settle_first(key);
+                Discard::Gone
+            }
         }
-        is_there
+    }
+
+    /// A message is out of the way: the next one of its alert goes when that is on disk.
+    fn settle_first(&mut self, key: String) {
+        if self.living().any(|waiting| waiting.notice.key == key) {
+            self.unsettled.insert(key);
+        }
     }
 
     pub(super) fn status(&self) -> ReceiverStatus {

@@ -1,5 +1,7 @@
 //! Stories: what is put in, what came of it, and what goes out when.
 
+mod fallback;
+
 use super::*;
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::findings::Confirmed;
@@ -16,17 +18,17 @@ const RETRY: Outcome = Outcome::Retry {
     reason: FailureReason::ServerError,
     after: None,
 };
-const ALL: [Severity; 2] = [Severity::Critical, Severity::Warning];
+pub(super) const ALL: [Severity; 2] = [Severity::Critical, Severity::Warning];
 
-fn at(second: u64) -> Timestamp {
+pub(super) fn at(second: u64) -> Timestamp {
     later(Timestamp::UNIX_EPOCH, Duration::from_secs(second))
 }
 
-fn receiver(name: &str, severities: &[Severity]) -> Receiver {
+pub(super) fn receiver(name: &str, severities: &[Severity]) -> Receiver {
     Receiver::new(name, "webhook", severities)
 }
 
-fn outbox(names: &[&str]) -> Outbox {
+pub(super) fn outbox(names: &[&str]) -> Outbox {
     let mut outbox = Outbox::default();
     let receivers = names.iter().map(|name| receiver(name, &ALL)).collect();
     outbox.set_receivers(receivers, at(0));
@@ -34,7 +36,7 @@ fn outbox(names: &[&str]) -> Outbox {
 }
 
 /// A trigger and its resolve.
-fn notices(connector: &str) -> [Arc<Notice>; 2] {
+pub(super) fn notices(connector: &str) -> [Arc<Notice>; 2] {
     let place = Place {
         server: Arc::from("EX01"),
         connector: Arc::from(connector),
@@ -184,18 +186,78 @@ fn a_dead_letter_can_be_sent_again_or_thrown_away() {
     }
     let dead: Vec<_> = outbox.letters().iter().map(|it| it.death).collect();
     assert_eq!(dead, [Some(DeathReason::Refused); 3]);
-    assert!(outbox.replay(2, at(9)) && !outbox.replay(9, at(9)));
+    assert_eq!(outbox.replay(2, at(9)), Replay::Due);
+    assert_eq!(outbox.replay(9, at(9)), Replay::Unknown);
     let again = outbox.due(at(9));
     assert_eq!(
         (again[0].number, again[0].minimal),
         (2, false),
         "as a whole"
     );
-    assert!(!outbox.discard(2), "it is under way");
-    assert!(outbox.discard(3) && !outbox.discard(3));
+    assert_eq!(outbox.discard(2), Discard::UnderWay);
+    assert_eq!(outbox.replay(2, at(9)), Replay::UnderWay);
+    assert_eq!(outbox.discard(3), Discard::Gone);
+    assert_eq!(outbox.discard(3), Discard::Unknown);
     outbox.answered(2, Outcome::Delivered, at(9), 0.0);
     let left: Vec<_> = outbox.letters().iter().map(|it| it.number).collect();
     assert_eq!(left, [1]);
+}
+
+#[test]
+fn a_dead_letter_does_not_come_after_what_overtook_it() {
+    let mut outbox = outbox(&["oncall"]);
+    let [trigger, resolve] = notices("one");
+    outbox.add(&trigger, at(0));
+    outbox.add(&resolve, at(0));
+    for second in [0, 2] {
+        assert_eq!(numbers(&mut outbox, second), [1]);
+        outbox.answered(1, Outcome::Refused, at(second), 0.0);
+    }
+    assert_eq!(numbers(&mut outbox, 2), [2]);
+    assert_eq!(
+        outbox.replay(1, at(2)),
+        Replay::UnderWay,
+        "the one behind it"
+    );
+    outbox.answered(2, RETRY, at(2), 0.0);
+    // Before the resolve is delivered, there is still time.
+    assert_eq!(outbox.replay(1, at(3)), Replay::Due);
+    assert_eq!(numbers(&mut outbox, 9), [1], "first things first");
+    for second in [9, 11] {
+        outbox.answered(1, Outcome::Refused, at(second), 0.0);
+        assert_eq!(numbers(&mut outbox, second + 2).len(), 1);
+    }
+    outbox.answered(2, Outcome::Delivered, at(13), 0.0);
+    assert_eq!(outbox.replay(1, at(14)), Replay::Overtaken);
+    assert!(outbox.letters()[0].overtaken);
+    assert_eq!(outbox.discard(1), Discard::Gone);
+}
+
+#[test]
+fn of_several_pauses_the_longest_counts() {
+    let mut outbox = outbox(&["oncall"]);
+    for connector in ["one", "two"] {
+        outbox.add(&notices(connector)[0], at(0));
+    }
+    assert_eq!(numbers(&mut outbox, 0), [1, 2]);
+    let reason = FailureReason::RateLimited;
+    for (number, seconds) in [(1, 60), (2, 5)] {
+        let after = Some(Duration::from_secs(seconds));
+        outbox.answered(number, Outcome::Retry { reason, after }, at(0), 1.0);
+    }
+    assert_eq!(numbers(&mut outbox, 65), [0; 0]);
+    assert_eq!(numbers(&mut outbox, 66), [1, 2]);
+    // A pause is what the receiver asks for, however often a message has been tried.
+    for tries in 0..9 {
+        let after = Some(Duration::from_secs(3));
+        outbox.answered(
+            1,
+            Outcome::Retry { reason, after },
+            at(100 + tries * 3),
+            0.0,
+        );
+        assert_eq!(numbers(&mut outbox, 103 + tries * 3), [1]);
+    }
 }
 
 #[test]
@@ -209,67 +271,6 @@ fn what_grew_too_old_is_a_dead_letter_and_only_so_many_are_kept() {
     assert_eq!(letters.len(), MAX_DEAD);
     assert_eq!(letters[0].number, 4, "the oldest went first");
     assert_eq!(letters[0].death, Some(DeathReason::TooOld));
-}
-
-fn with_fallback() -> Outbox {
-    let mut outbox = Outbox::default();
-    let oncall = Receiver {
-        fallback: Some(Arc::from("chat")),
-        ..receiver("oncall", &ALL)
-    };
-    outbox.set_receivers(vec![oncall, receiver("chat", &[])], at(0));
-    outbox
-}
-
-/// Number and receiver of each message that is due.
-fn who(outbox: &mut Outbox, second: u64) -> Vec<(u64, String)> {
-    let due = outbox.due(at(second));
-    due.iter()
-        .map(|it| (it.number, it.receiver.to_string()))
-        .collect()
-}
-
-#[test]
-fn the_fallback_is_told_at_once_and_once_and_of_the_end_too() {
-    let mut outbox = with_fallback();
-    let [trigger, resolve] = notices("one");
-    outbox.add(&trigger, at(0));
-    assert_eq!(who(&mut outbox, 0), [(1, "oncall".to_owned())]);
-    let reason = FailureReason::AuthError;
-    outbox.answered(1, Outcome::Misconfigured { reason }, at(0), 0.0);
-    let told = outbox.due(at(0));
-    assert_eq!((told.len(), &*told[0].receiver), (1, "chat"));
-    assert_eq!(told[0].notice.id, trigger.id, "the same message");
-    outbox.answered(2, Outcome::Delivered, at(0), 0.0);
-    assert_eq!(who(&mut outbox, 900), [(1, "oncall".to_owned())]);
-    outbox.answered(1, Outcome::Misconfigured { reason }, at(900), 0.0);
-    assert_eq!(who(&mut outbox, 901), [], "not a second time");
-    outbox.add(&resolve, at(902));
-    assert_eq!(who(&mut outbox, 902), [(4, "chat".to_owned())]);
-}
-
-#[test]
-fn a_receiver_that_is_gone_stays_off_until_a_reload() {
-    let mut outbox = with_fallback();
-    for connector in ["one", "two"] {
-        outbox.add(&notices(connector)[0], at(0));
-    }
-    assert_eq!(numbers(&mut outbox, 0), [1, 2]);
-    outbox.answered(1, Outcome::Gone, at(0), 0.0);
-    assert!(outbox.status()[0].off);
-    let chat: Vec<_> = who(&mut outbox, 0).into_iter().map(|(_, it)| it).collect();
-    assert_eq!(chat, ["chat", "chat"], "both");
-    outbox.answered(2, RETRY, at(1), 0.0);
-    outbox.add(&notices("three")[0], at(2));
-    assert_eq!(
-        who(&mut outbox, 2),
-        [],
-        "handed over when something is looked at"
-    );
-    assert_eq!(who(&mut outbox, 3), [(6, "chat".to_owned())]);
-    outbox.set_receivers(vec![receiver("oncall", &ALL)], at(4));
-    assert_eq!(numbers(&mut outbox, 4), [1, 2, 5]);
-    assert!(!outbox.status()[0].off);
 }
 
 #[test]
@@ -423,6 +424,42 @@ fn revived(
     let mut revived = Outbox::restore(saved).unwrap();
     revived.set_receivers(receivers.to_vec(), now);
     revived
+}
+
+#[test]
+fn an_end_waits_until_its_beginning_is_gone_from_the_disk_too() {
+    let receivers = [receiver("one", &ALL)];
+    let [trigger, resolve] = notices("a");
+    let outcomes = [Some(Outcome::Delivered), Some(Outcome::Refused), None];
+    for outcome in outcomes {
+        let mut saved = Saved::default();
+        let mut outbox = Outbox::restore(&saved).unwrap();
+        outbox.set_receivers(receivers.to_vec(), at(0));
+        outbox.add(&trigger, at(0));
+        outbox.add(&resolve, at(0));
+        let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(0));
+        match outcome {
+            Some(Outcome::Refused) => {
+                for second in [0, 2] {
+                    assert_eq!(numbers(&mut outbox, second), [1]);
+                    outbox.answered(1, Outcome::Refused, at(second), 0.0);
+                }
+            }
+            Some(outcome) => {
+                assert_eq!(numbers(&mut outbox, 0), [1]);
+                outbox.answered(1, outcome, at(0), 0.0);
+            }
+            None => assert_eq!(outbox.discard(1), Discard::Gone),
+        }
+        assert!(outbox.is_urgent(), "{outcome:?}");
+        assert_eq!(numbers(&mut outbox, 2), [0; 0], "{outcome:?}");
+        // Killed now, it would begin anew; committed, it goes on.
+        let mut changes = Changes::default();
+        outbox.take_changes(&mut Written::of(&saved), &mut changes);
+        outbox.committed();
+        assert!(!outbox.is_urgent());
+        assert_eq!(numbers(&mut outbox, 2), [2], "{outcome:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::pipeline::alert::Alerts;
+use crate::pipeline::alert::EPISODES;
 use crate::pipeline::engine::judging::Judging;
 use crate::pipeline::engine::judging::Watched;
 use crate::pipeline::outbox::Outbox;
@@ -36,6 +37,7 @@ impl Judging {
         written.row(Table::Whole, ELSEWHERE, &self.elsewhere, changes);
         written.row(Table::Whole, CONDITIONS, &self.conditions, changes);
         written.row(Table::Whole, NEWS, &self.news, changes);
+        written.row(Table::Whole, EPISODES, self.alerts.episodes(), changes);
         self.outbox.take_changes(written, changes);
         self.is_urgent = false;
     }
@@ -57,10 +59,13 @@ impl Judging {
             let (key, found) = row?;
             watched.insert(Place::of_row(Table::Finding, key)?, found);
         }
+        let alerts = Alerts::restore(saved)?;
+        let mut outbox = Outbox::restore(saved)?;
+        outbox.stood(alerts.firing());
         Ok(Self {
             watched,
-            alerts: Alerts::restore(saved)?,
-            outbox: Outbox::restore(saved)?,
+            alerts,
+            outbox,
             disagreements: saved.row(Table::Whole, DISAGREEMENTS)?.unwrap_or_default(),
             summaries: saved.row(Table::Whole, SUMMARIES)?.unwrap_or_default(),
             elsewhere: saved.row(Table::Whole, ELSEWHERE)?.unwrap_or_default(),
