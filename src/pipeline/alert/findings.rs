@@ -103,6 +103,24 @@ struct Denial {
     sessions_since: u32,
     sessions_with_another_certificate: u32,
     confirmed: bool,
+    /// Whether mail with the null sender was among what was refused.
+    #[serde(default)]
+    null_sender: bool,
+}
+
+/// Exchange Online refused a command because no connector matched.
+#[derive(Clone, Debug)]
+pub struct Refusal<'a> {
+    /// Its answer, without addresses.
+    pub reply: String,
+    /// What the session presented, if that was seen.
+    pub presented: Option<&'a Presentation>,
+    /// Whether the mail had the null sender.
+    pub null_sender: bool,
+    /// The session.
+    pub session: SessionId,
+    /// Time of the row.
+    pub time: Timestamp,
 }
 
 impl Findings {
@@ -146,18 +164,16 @@ impl Findings {
         self.named = Some(address);
     }
 
-    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses,
-    /// `presented` what the session presented, if that was seen.
-    pub fn denied(
-        &mut self,
-        reply: String,
-        presented: Option<&Presentation>,
-        session: SessionId,
-        time: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Exchange Online refused to relay.
+    pub fn denied(&mut self, refusal: Refusal<'_>, now: Timestamp) {
+        let Refusal {
+            reply,
+            session,
+            time,
+            ..
+        } = refusal;
         let latest = self.latest.as_ref().map(|latest| &latest.presentation);
-        let presented = presented.or(latest).cloned();
+        let presented = refusal.presented.or(latest).cloned();
         // A row from the future must not put off the end.
         let seen = time.min(now);
         let denial = self.denial.get_or_insert_with(|| Denial {
@@ -171,6 +187,7 @@ impl Findings {
             sessions_since: 0,
             sessions_with_another_certificate: 0,
             confirmed: false,
+            null_sender: false,
         });
         if denial.session != session {
             denial.session = session;
@@ -179,17 +196,19 @@ impl Findings {
         denial.reply = reply;
         denial.last = denial.last.max(seen);
         denial.presented = presented;
+        denial.null_sender |= refusal.null_sender;
         denial.sessions_since = 0;
         denial.sessions_with_another_certificate = 0;
         self.must_judge_again();
     }
 
-    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since.
-    pub fn relayed(&mut self, time: Timestamp) {
+    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since. Mail that
+    /// has a sender is recognised by the sender's domain, too, so it says nothing of mail that has none.
+    pub fn relayed(&mut self, null_sender: bool, time: Timestamp) {
         if self
             .denial
             .as_ref()
-            .is_some_and(|denial| denial.last <= time)
+            .is_some_and(|denial| denial.last <= time && (null_sender || !denial.null_sender))
         {
             self.denial = None;
             self.must_judge_again();

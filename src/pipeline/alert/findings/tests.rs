@@ -83,7 +83,8 @@ fn expectation(by_address: bool) -> Expectation {
 }
 
 /// One line of a story: `second[@row second] what`, and the alerts confirmed after it. `what` is a presentation,
-/// `denied N` (by session N), `denied N of good`, `relayed`, an address, or nothing (time passes).
+/// `denied N` (by session N), `denied N of good`, `denied N of null`, `relayed`, `relayed null` (both with the null
+/// sender), an address, or nothing (time passes).
 type Line = (&'static str, &'static [&'static str]);
 
 fn play(by_address: bool, story: &[Line]) {
@@ -105,11 +106,17 @@ fn play(by_address: bool, story: &[Line]) {
             findings.session(&shown, time, bench);
         } else if let Some(denied) = what.strip_prefix("denied ") {
             let (session, own) = denied.split_once(" of ").unwrap_or((denied, ""));
-            let session = SessionId(session.parse().unwrap());
-            let reply = "550 5.7.64 TenantAttribution".to_owned();
-            findings.denied(reply, presentation(own).as_ref(), session, time, now);
-        } else if what == "relayed" {
-            findings.relayed(time);
+            let presented = presentation(own);
+            let refusal = Refusal {
+                reply: "550 5.7.64 TenantAttribution".to_owned(),
+                presented: presented.as_ref(),
+                null_sender: own == "null",
+                session: SessionId(session.parse().unwrap()),
+                time,
+            };
+            findings.denied(refusal, now);
+        } else if let Some(sender) = what.strip_prefix("relayed") {
+            findings.relayed(sender == " null", time);
         } else if !what.is_empty() {
             findings.egress(what.parse().unwrap());
         }
@@ -306,6 +313,29 @@ fn an_older_acceptance_does_not_clear_a_newer_denial() {
             ("101 denied 2", &[DENIED]),
             ("102@50 relayed", &[DENIED]),
             ("103 relayed", &[]),
+        ],
+    );
+}
+
+#[test]
+fn mail_with_a_sender_says_nothing_of_mail_without() {
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("100 denied 1 of null", &[]),
+            ("101 relayed", &[]),
+            ("102 denied 2 of null", &[DENIED]),
+            ("103 relayed", &[DENIED]),
+            ("104 relayed null", &[]),
+            ("105 denied 3", &[]),
+            ("106 denied 4", &[DENIED]),
+            ("107 relayed null", &[]),
+            ("108 denied 5 of null", &[]),
+            ("109 denied 6", &[DENIED]),
+            ("110 relayed", &[DENIED]),
+            ("111 renewed", &[DENIED]),
+            ("112 renewed", &[]),
         ],
     );
 }
