@@ -262,14 +262,13 @@ impl Findings {
             .collect()
     }
 
-    /// The confirmed verdict.
+    /// The confirmed verdict: the worst of the reasons that hold.
     pub fn verdict(&self) -> Verdict {
-        let worst = self
-            .confirmed()
-            .iter()
-            .map(|found| found.reason.verdict())
-            .max();
-        worst.unwrap_or(self.settled)
+        if self.confirmed().is_empty() {
+            return self.settled;
+        }
+        let verdicts = self.reasons().into_iter().map(|reason| reason.verdict());
+        verdicts.max().unwrap_or(self.settled)
     }
 
     /// The reasons that hold: confirmed ones, and those of the newest session that only inform.

@@ -502,6 +502,18 @@ fn a_rollout_may_take_its_window() {
 }
 
 #[test]
+fn a_warning_does_not_hide_what_is_not_known() {
+    let mut stage = Stage::new(Inventory::default());
+    stage.expectation = expectation(true);
+    assert_eq!(stage.at(0, "soon").len(), 0);
+    assert_eq!(stage.at(1, "soon").len(), 1, "it nears its end");
+    assert_eq!(stage.findings.verdict(), Verdict::Unknown, "no address");
+    stage.findings.egress("203.0.113.7".parse().unwrap());
+    assert_eq!(stage.at(2, "soon").len(), 1);
+    assert_eq!(stage.findings.verdict(), Verdict::Match);
+}
+
+#[test]
 fn what_the_clock_brings_begins_when_it_was_so() {
     const EXPIRING: &str = "ConnectorCertificateExpiring";
     let mut stage = Stage::new(Inventory::default());
