@@ -340,9 +340,9 @@ mod tests {
                 let weekend = local.div_euclid(24).rem_euclid(7) >= 5;
                 if open && !weekend { 20 } else { 0 }
             };
-            for first in 0..7 {
+            for first in [0, 3, 5] {
                 let mut rhythm = Rhythm::default();
-                for hour in first * 24..(first + 35) * 24 {
+                for hour in first * 24..(first + 23) * 24 {
                     let silence = rhythm.silence(None, at(hour));
                     assert_eq!(silence, None, "{name}, from day {first}, hour {hour}");
                     for _ in 0..office(hour) {
