@@ -252,14 +252,16 @@ impl Findings {
         self.settle();
     }
 
-    /// Looks at what is known in the light of another expectation: findings of the old one are gone, a denial with
-    /// them.
+    /// Looks at what is known in the light of another expectation: findings of the old one that it does not share are
+    /// gone, a denial with them. The others have been so for as long as before.
     pub fn expectation_changed(&mut self, bench: Bench<'_>) {
         self.denial = None;
-        self.states.clear();
         self.ended.clear();
         self.outcome = Judgement::default();
         self.settled = Verdict::default();
+        self.pass_time(&bench);
+        let hold = codes(&self.outcome);
+        self.states.retain(|code, _| hold.contains(code));
         self.reconsider(bench);
     }
 
@@ -393,12 +395,13 @@ impl Findings {
         let known = self.states.remove(&reason.code);
         let known = known.as_ref();
         let state = State {
-            since,
+            since: known.map_or(since, |known| known.since),
             shown: CONFIRMING_SESSIONS,
             missed: 0,
             arrived: now,
-            found: now,
-            confirmed: reason.code.row().confirmation != Confirmation::Window,
+            found: known.map_or(now, |known| known.found),
+            confirmed: reason.code.row().confirmation != Confirmation::Window
+                || known.is_some_and(|known| known.confirmed),
             unsteady: known.is_some_and(|known| known.unsteady),
             reason: reason.clone(),
         };

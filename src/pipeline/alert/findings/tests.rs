@@ -421,6 +421,17 @@ impl Stage {
         }
     }
 
+    fn expectation_changed(&mut self, second: i64) {
+        self.findings.expectation_changed(Bench {
+            server: "EX01",
+            connector: "Outbound",
+            expectation: &self.expectation,
+            inventory: &self.inventory,
+            settings: &Settings::default(),
+            now: at(second),
+        });
+    }
+
     /// A session, or nothing, and the alerts with their beginnings, in seconds of the story.
     fn at(&mut self, second: i64, what: &str) -> Vec<(&'static str, i64)> {
         let bench = Bench {
@@ -501,6 +512,15 @@ fn a_rollout_may_take_its_window() {
     assert_eq!(stage.at(4 * HOUR + 11, ""), [], "it was taken away again");
     stage.inventory = renewed();
     assert_eq!(stage.at(4 * HOUR + 12, ""), [], "a new window");
+    assert_eq!(stage.at(7 * HOUR, ""), []);
+    stage.expectation.accepted_domains = Some(vec!["contoso.com".to_owned()]);
+    stage.expectation_changed(7 * HOUR);
+    assert_eq!(stage.at(8 * HOUR + 11, ""), []);
+    let told = [(RENEWAL, 4 * HOUR + 12)];
+    assert_eq!(stage.at(8 * HOUR + 12, ""), told, "the same window");
+    stage.expectation.accepted_domains = None;
+    stage.expectation_changed(9 * HOUR);
+    assert_eq!(stage.at(9 * HOUR, ""), told, "nothing ends, nothing begins");
 }
 
 #[test]
