@@ -292,7 +292,7 @@ impl ConnectorLedger {
             Fact::Egress { address, first } => self.egress(*address, *first, time),
             Fact::BannerMasked => count(&mut self.masked_banners, time),
             Fact::Refused(refused) => self.refused(refused, time),
-            Fact::Relayed => {}
+            Fact::Relayed { .. } => {}
         }
         if let Some(sessions) = &mut self.sessions {
             sessions.touch(time);
@@ -571,6 +571,7 @@ mod tests {
                 enhanced: None,
                 text: &text,
                 presented: None,
+                null_sender: false,
             };
             enter(&mut ledger, "c00000", 2, Fact::Refused(refused));
             let error = text.clone();

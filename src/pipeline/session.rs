@@ -102,7 +102,10 @@ pub enum Fact<'a> {
     Refused(Refused<'a>),
     /// A recipient outside the tenant's accepted domains was accepted, on a connector for which
     /// [`Sessions::watch_relay`] asked.
-    Relayed,
+    Relayed {
+        /// Whether the mail had the null sender.
+        null_sender: bool,
+    },
 }
 
 /// A 4xx or 5xx reply.
@@ -118,6 +121,8 @@ pub struct Refused<'a> {
     pub text: &'a str,
     /// What the session presented; `None`: not known.
     pub presented: Option<&'a Presentation>,
+    /// Whether the mail had the null sender (`MAIL FROM:<>`, RFC 5321, section 4.5.5): a bounce or an automatic answer.
+    pub null_sender: bool,
 }
 
 /// What a server presented in one `STARTTLS` session.

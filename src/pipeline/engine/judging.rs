@@ -22,6 +22,7 @@ use crate::pipeline::alert::disagreement::Disagreements;
 use crate::pipeline::alert::disagreement::Vote;
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::findings::Findings;
+use crate::pipeline::alert::findings::Refusal;
 use crate::pipeline::alert::rhythm::LEAST_SILENCE;
 use crate::pipeline::alert::rhythm::Limit;
 use crate::pipeline::alert::rhythm::Rhythm;
@@ -443,7 +444,7 @@ impl Watched {
             }
             Fact::Egress { address, .. } => self.findings.egress(*address),
             Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
-            Fact::Relayed => self.findings.relayed(time),
+            Fact::Relayed { null_sender } => self.findings.relayed(*null_sender, time),
             Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => {}
         }
     }
@@ -457,9 +458,14 @@ impl Watched {
     ) {
         let reply = reply_text(refused);
         if refused.class == ReplyClass::Attribution {
-            let presented = refused.presented;
-            self.findings
-                .denied(reply, presented, session, time, bench.now);
+            let refusal = Refusal {
+                reply,
+                presented: refused.presented,
+                null_sender: refused.null_sender,
+                session,
+                time,
+            };
+            self.findings.denied(refusal, bench.now);
         } else {
             self.troubles
                 .refused(refused.class, refused.code, reply, session, time);
@@ -520,9 +526,10 @@ impl Fact<'_> {
     /// Whether something may rest on it.
     fn is_evidence(&self) -> bool {
         match self {
-            Fact::Secured { .. } | Fact::TlsFailed { .. } | Fact::Egress { .. } | Fact::Relayed => {
-                true
-            }
+            Fact::Secured { .. }
+            | Fact::TlsFailed { .. }
+            | Fact::Egress { .. }
+            | Fact::Relayed { .. } => true,
             Fact::Refused(refused) => match refused.class {
                 ReplyClass::Attribution | ReplyClass::Version | ReplyClass::Tls => true,
                 ReplyClass::Blocked | ReplyClass::Other => false,

@@ -29,6 +29,7 @@ use crate::pipeline::session::Refused;
 use crate::pipeline::session::RelayWatch;
 use crate::pipeline::session::dialogue::Dialogue;
 use crate::pipeline::session::dialogue::is_command;
+use crate::pipeline::session::dialogue::is_null_sender;
 use crate::pipeline::session::dialogue::is_outside;
 use crate::pipeline::tls;
 
@@ -187,6 +188,7 @@ impl Session {
         }
         self.contiguous = false;
         self.dialogue.aligned = false;
+        self.dialogue.null_sender = false;
         Order::Gap
     }
 
@@ -324,6 +326,13 @@ impl Session {
             Some(b'E' | b'H') => self.dialogue.greeting = true,
             Some(b'S') if is_command(data, b"STARTTLS") => self.ask(Handshake::StartTls),
             Some(b'X') if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
+            Some(b'M') => {
+                if let Some(null_sender) = is_null_sender(data) {
+                    self.dialogue.null_sender = null_sender;
+                    // What an answer to an earlier recipient would mean is not known any more.
+                    self.dialogue.outside.clear();
+                }
+            }
             Some(b'R') if !scene.relay_watch.is_empty() => {
                 if let Some(accepted) = scene.relay_watch.get(&scene.place(self))
                     && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
@@ -389,7 +398,8 @@ impl Session {
         if dialogue.outside.first() == Some(&index) {
             dialogue.outside.remove(0);
             if dialogue.aligned && matches!(code, 250 | 251) {
-                scene.say(self, time, Fact::Relayed);
+                let null_sender = dialogue.null_sender;
+                scene.say(self, time, Fact::Relayed { null_sender });
             }
         }
     }
@@ -476,6 +486,7 @@ impl Session {
             enhanced: open.enhanced,
             text: &open.text,
             presented: self.presented.as_ref(),
+            null_sender: self.dialogue.null_sender,
         };
         scene.say(self, time, Fact::Refused(refused));
     }

@@ -66,7 +66,8 @@ fn said(fact: &Fact<'_>) -> Option<String> {
         Fact::Egress { address, first } => format!("egress {address} {first}"),
         Fact::BannerMasked => "masked".to_owned(),
         Fact::Refused(refused) => format!("refused {} {}", refused.code, refused.text),
-        Fact::Relayed => "relayed".to_owned(),
+        Fact::Relayed { null_sender: false } => "relayed".to_owned(),
+        Fact::Relayed { null_sender: true } => "relayed without sender".to_owned(),
     })
 }
 
@@ -319,6 +320,30 @@ fn replies_find_their_commands_when_they_are_pipelined() {
         ),
         (&[">|RCPT TO:<\"a>@b\"@contoso.com>", "<|250 ok"], &[]),
         (&[">|RSET", "<|250 ok"], &[]),
+        (
+            &[
+                ">|mail from: <> SIZE=5",
+                ">|RCPT TO:<c@fabrikam.example>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+                ">|MAIL FROM:<a@contoso.com>",
+                ">|RCPT TO:<c@fabrikam.example>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+            ],
+            &["relayed without sender", "relayed"],
+        ),
+        (
+            // The next mail begins before the answer: nobody knows whose it is.
+            &[
+                ">|MAIL FROM:<a@contoso.com>",
+                ">|RCPT TO:<c@fabrikam.example>",
+                ">|MAIL FROM:<>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+            ],
+            &[],
+        ),
     ] {
         assert_eq!(tell(&[&start, story].concat()), expected, "{story:?}");
     }
