@@ -34,7 +34,6 @@ use crate::pipeline::outbox::wish::Reply;
 use crate::pipeline::outbox::wish::Wish;
 use crate::pipeline::record;
 use crate::pipeline::record::Row;
-use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
@@ -98,24 +97,28 @@ impl Engine {
 
     /// Reads the next bytes of a file.
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
-        let Self { reading, judging } = self;
-        let mut pass = reading.pass();
-        file.feed(chunk, |row| {
-            pass.row(stream, row, |observation| {
-                judging.observe(stream, observation, now);
-            });
-        });
+        let mut pass = self.pass(stream, now);
+        file.feed(chunk, |row| pass.row(row));
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
+        let mut pass = self.pass(stream, now);
+        file.take_unfinished(|row| pass.row(row))
+    }
+
+    /// A ledger that a snapshot shares is copied here, once, and not at each observation.
+    fn pass(&mut self, stream: StreamId, now: Timestamp) -> Pass<'_> {
         let Self { reading, judging } = self;
-        let mut pass = reading.pass();
-        file.take_unfinished(|row| {
-            pass.row(stream, row, |observation| {
-                judging.observe(stream, observation, now);
-            });
-        })
+        Pass {
+            stream,
+            now,
+            sessions: &mut reading.sessions,
+            ledger: Arc::make_mut(&mut reading.ledger),
+            first_millis: &mut reading.first_millis,
+            last_millis: &mut reading.last_millis,
+            judging,
+        }
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
@@ -257,39 +260,30 @@ impl Engine {
     }
 }
 
-impl Reading {
-    /// A ledger that a snapshot shares is copied here, once, and not at each observation.
-    fn pass(&mut self) -> Pass<'_> {
-        Pass {
-            sessions: &mut self.sessions,
-            ledger: Arc::make_mut(&mut self.ledger),
-            first_millis: &mut self.first_millis,
-            last_millis: &mut self.last_millis,
-        }
-    }
-}
-
-/// [`Reading`] while rows come in.
+/// The engine while rows of one directory come in.
 struct Pass<'a> {
+    stream: StreamId,
+    now: Timestamp,
     sessions: &'a mut Sessions,
     ledger: &'a mut Ledger,
     first_millis: &'a mut Option<i64>,
     last_millis: &'a mut Option<i64>,
+    judging: &'a mut Judging,
 }
 
 impl Pass<'_> {
-    fn row(&mut self, stream: StreamId, row: &Row<'_>, mut observe: impl FnMut(&Observation<'_>)) {
+    fn row(&mut self, row: &Row<'_>) {
         let first = self.first_millis.get_or_insert(row.millis);
         *first = row.millis.min(*first);
         let last = self.last_millis.get_or_insert(row.millis);
         *last = row.millis.max(*last);
-        self.sessions.row(stream, row, &mut |observation| {
+        self.sessions.row(self.stream, row, &mut |observation| {
             self.ledger.enter(&observation);
-            observe(&observation);
+            self.judging.observe(self.stream, &observation, self.now);
         });
         // The very next row may show that relay works again.
-        if judging.relay_changed {
-            judging.follow_relay(&mut reading.sessions);
+        if self.judging.relay_changed {
+            self.judging.follow_relay(self.sessions);
         }
     }
 }
