@@ -99,6 +99,9 @@ struct Watched {
     /// The streams that told of it.
     streams: Vec<StreamId>,
     /// The fingerprint of what is expected of it.
+    /// Whether they are those of its server, because none has told of it since it is watched.
+    #[serde(default)]
+    streams_are_guessed: bool,
     expected: String,
     /// Whether relay is followed in the sessions.
     #[serde(skip)]
@@ -174,9 +177,7 @@ impl Judging {
             .watched
             .entry(place.clone())
             .or_insert_with(|| Watched::new(bench.expectation));
-        if !watched.streams.contains(&stream) {
-            watched.streams.push(stream);
-        }
+        watched.told_by(stream);
         watched.enter(observation, bench);
         self.relay_changed |= watched.findings.is_denied() != watched.follows_relay;
         let is_news = now.duration_since(observation.time) <= NEWS_AGE;
@@ -214,7 +215,12 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
+    pub(super) fn expectations_changed(
+        &mut self,
+        ledger: &Ledger,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) {
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
@@ -243,7 +249,7 @@ impl Judging {
             }
             watched.patience = None;
         }
-        self.watch_known(ledger, now);
+        self.watch_known(ledger, sessions, now);
     }
 
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
@@ -263,8 +269,9 @@ impl Judging {
         }
     }
 
-    /// A connector that is judged from now on has been observed before: its last session is known from the ledger.
-    fn watch_known(&mut self, ledger: &Ledger, now: Timestamp) {
+    /// A connector that is judged from now on has been observed before: its last session is known from the ledger. The
+    /// ledger does not say which logs told of it, so until they do again it is all of its server.
+    fn watch_known(&mut self, ledger: &Ledger, sessions: &Sessions, now: Timestamp) {
         let standards = Standards {
             expectations: &self.expectations,
             inventory: &self.inventory,
@@ -289,6 +296,11 @@ impl Judging {
             watched.findings.expectation_changed(bench);
             watched.rhythm.session(time, now);
             self.watched.insert(place.clone(), watched);
+            let of_server = sessions
+                .streams()
+                .filter(|(_, stream)| stream.server == place.server);
+            watched.streams = of_server.map(|(stream, _)| stream).collect();
+            watched.streams_are_guessed = true;
         }
     }
 
@@ -419,6 +431,15 @@ impl Watched {
     }
 
     /// Whether one of the streams that told of it is among these.
+    fn told_by(&mut self, stream: StreamId) {
+        if std::mem::take(&mut self.streams_are_guessed) {
+            self.streams.clear();
+        }
+        if !self.streams.contains(&stream) {
+            self.streams.push(stream);
+        }
+    }
+
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))
     }
