@@ -29,6 +29,7 @@ use crate::pipeline::alert::rhythm::Rhythm;
 use crate::pipeline::alert::silence;
 use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::alert::summary::Summaries;
+use crate::pipeline::alert::troubles::IN_CLEAR;
 use crate::pipeline::alert::troubles::Troubles;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
@@ -98,10 +99,10 @@ struct Watched {
     patience: Option<Patience>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
-    /// The fingerprint of what is expected of it.
     /// Whether they are those of its server, because none has told of it since it is watched.
     #[serde(default)]
     streams_are_guessed: bool,
+    /// The fingerprint of what is expected of it.
     expected: String,
     /// Whether relay is followed in the sessions.
     #[serde(skip)]
@@ -295,12 +296,12 @@ impl Judging {
             watched.findings.session(&presentation, time, bench);
             watched.findings.expectation_changed(bench);
             watched.rhythm.session(time, now);
-            self.watched.insert(place.clone(), watched);
             let of_server = sessions
                 .streams()
                 .filter(|(_, stream)| stream.server == place.server);
             watched.streams = of_server.map(|(stream, _)| stream).collect();
             watched.streams_are_guessed = true;
+            self.watched.insert(place.clone(), watched);
         }
     }
 
@@ -430,7 +431,6 @@ impl Watched {
         }
     }
 
-    /// Whether one of the streams that told of it is among these.
     fn told_by(&mut self, stream: StreamId) {
         if std::mem::take(&mut self.streams_are_guessed) {
             self.streams.clear();
@@ -440,6 +440,7 @@ impl Watched {
         }
     }
 
+    /// Whether one of the streams that told of it is among these.
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))
     }
@@ -462,6 +463,12 @@ impl Watched {
             Fact::TlsFailed { error } => {
                 self.rhythm.session(time, bench.now.max(time));
                 self.troubles.tls_failed(error, time);
+            }
+            Fact::InClear => {
+                self.rhythm.session(time, bench.now.max(time));
+                if bench.expectation.expects_a_certificate() {
+                    self.troubles.tls_failed(IN_CLEAR, time);
+                }
             }
             Fact::Egress { address, .. } => self.findings.egress(*address),
             Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
@@ -549,6 +556,7 @@ impl Fact<'_> {
         match self {
             Fact::Secured { .. }
             | Fact::TlsFailed { .. }
+            | Fact::InClear
             | Fact::Egress { .. }
             | Fact::Relayed { .. } => true,
             Fact::Refused(refused) => match refused.class {
