@@ -2,15 +2,21 @@
 
 mod check;
 mod check_config;
+mod check_web_config;
+mod completions;
+mod demo;
+mod man;
 mod notify;
 mod preflight;
 mod run;
+mod schema;
 
 use std::ffi::OsString;
 use std::io;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -48,6 +54,16 @@ enum Command {
     Preflight(preflight::Arguments),
     /// Read a configuration and print what it means
     CheckConfig(check_config::Arguments),
+    /// Read a web configuration, with the certificates and keys that it names, and print what it means
+    CheckWebConfig(check_web_config::Arguments),
+    /// Show all of it on a made-up Exchange organisation whose certificate is renewed, breaks, and is repaired
+    Demo(demo::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema(schema::Arguments),
+    /// Print what a shell needs to complete command lines
+    Completions(completions::Arguments),
+    /// Print a manual page, for man -l -
+    Man(man::Arguments),
     /// Try a receiver; see and steer the notifications that wait, or that no receiver took
     Notify(notify::Arguments),
 }
@@ -69,10 +85,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Check(arguments)) => check::main(&arguments),
         Some(Command::Preflight(arguments)) => preflight::main(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::main(&arguments),
+        Some(Command::CheckWebConfig(arguments)) => check_web_config::main(&arguments),
+        Some(Command::Demo(arguments)) => demo::main(&arguments),
+        Some(Command::Schema(arguments)) => schema::main(&arguments),
+        Some(Command::Completions(arguments)) => completions::main(&arguments),
+        Some(Command::Man(arguments)) => man::main(&arguments),
         Some(Command::Notify(arguments)) => notify::main(&arguments),
         Some(Command::Run(arguments)) => run::main(arguments),
         None => run::main(parsed.run),
     }
+}
+
+/// The command line as it is parsed, for those who describe it.
+fn description() -> clap::Command {
+    CommandLine::command()
 }
 
 /// The exit code of a command line that makes no sense.

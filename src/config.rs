@@ -17,9 +17,11 @@ mod keys;
 mod paths;
 mod problem;
 mod receiver;
+mod schema;
 mod source;
 mod summary;
 mod typed;
+pub mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -37,6 +39,7 @@ pub use crate::config::receiver::integration::{
     MAX_TEMPLATE_BYTES, PagerDutyConfig, TemplateSource, WebhookConfig,
 };
 pub use crate::config::receiver::url::{UrlSource, check_teams_url, check_url};
+pub use crate::config::schema::schema;
 pub use crate::config::source::{FirstRead, SourceConfig};
 pub use crate::config::summary::describe;
 

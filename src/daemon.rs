@@ -2,8 +2,8 @@
 //!
 //! [`run`] is the loop. One task owns the engine; threads of [`tail`] send it what the logs hold, `watch` wakes them
 //! early, one of [`expected`] sends it what Exchange exported, [`post`] sends what is due, [`server`] shows the last
-//! snapshot to whoever asks, [`control`] takes wishes of `certdrift notify`, and `service` tells the service manager how
-//! it goes. [`repeats`] keeps the log readable.
+//! snapshot to whoever asks and [`web`] decides who may, [`control`] takes wishes of `certdrift notify`, and `service`
+//! tells the service manager how it goes. [`repeats`] keeps the log readable.
 
 pub mod clock;
 pub mod control;
@@ -18,3 +18,4 @@ pub mod source;
 pub mod store;
 pub mod tail;
 mod watch;
+pub mod web;

@@ -39,6 +39,9 @@ pub(super) struct Arguments {
         default_value = ":10056"
     )]
     listen_addresses: Vec<String>,
+    /// TLS, passwords and headers, in the form that Prometheus' own exporters take
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -87,6 +90,7 @@ pub(super) fn main(arguments: Arguments) -> ExitCode {
         config_file: arguments.config_file,
         storage_path: arguments.storage_path,
         listen_addresses: arguments.listen_addresses,
+        web_config_file: arguments.web_config_file,
         telemetry_path: arguments.telemetry_path,
         external_url: arguments.external_url,
     };

@@ -17,7 +17,7 @@ use crate::pipeline::export::inbound::InboundProperties;
 
 /// The reason codes that may be accepted: those of findings that Microsoft does not document either way, so that only
 /// the operator can know that mail flows all the same.
-const ACCEPTABLE: [&str; 8] = [
+pub(super) const ACCEPTABLE: [&str; 8] = [
     "bare_domain",
     "multi_label",
     "wildcard_certificate",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::config::web;
+
 /// A key's full path, such as `connectors[0].expected.accepted_domains[1]`; the top level is the empty path.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Key(String);
@@ -22,14 +24,20 @@ impl Key {
     }
 
     /// The path without indexes, as [`EXPECTED`] spells it.
-    fn pattern(&self) -> String {
+    pub(super) fn pattern(&self) -> String {
         self.0.chars().filter(|c| !c.is_ascii_digit()).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_pattern(pattern: &str) -> Self {
+        Self(pattern.to_owned())
     }
 
     /// What is expected at this path.
     pub(super) fn expected(&self) -> Option<&'static str> {
         let pattern = self.pattern();
-        let found = EXPECTED.iter().find(|(key, _)| *key == pattern);
+        let mut all = EXPECTED.iter().chain(&web::keys::EXPECTED);
+        let found = all.find(|(key, _)| *key == pattern);
         found.map(|(_, expected)| *expected)
     }
 }

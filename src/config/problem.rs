@@ -93,6 +93,14 @@ impl Problem {
         }
     }
 
+    /// Replaces what is expected of the file as a whole, for a file of another kind.
+    pub(super) fn expecting_at_top(self, expected: &str) -> Self {
+        match &self.place {
+            Some((_, _, key)) if *key == Key::default() => self.expecting(expected),
+            _ => self,
+        }
+    }
+
     /// Adds what was probably meant.
     pub(super) fn meaning(self, nearest: Option<&'static str>) -> Self {
         Self { nearest, ..self }
@@ -144,6 +152,11 @@ impl Problems {
             file: file.to_owned(),
             problems: self.found,
         })
+    }
+
+    /// Notes a problem.
+    pub(super) fn note(&mut self, problem: Problem) {
+        self.found.push(problem);
     }
 
     /// Notes what is wrong with the value of `key`.

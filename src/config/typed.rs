@@ -4,6 +4,7 @@
 //! have no `Debug`: an address of a webhook is a secret.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use serde_yaml::{Error, Location, Options, Spanned};
 
@@ -191,9 +192,14 @@ pub(super) struct Heartbeat {
 
 /// Reads the shape of the file. The first problem ends it: after a wrong shape there is no telling what the rest means.
 pub(super) fn read(text: &str) -> Result<File, Problem> {
+    shape(text)
+}
+
+/// The same for any kind of file.
+pub(super) fn shape<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut place = serde_path_to_error::Track::new();
     serde_yaml::with_deserializer_from_str_with_options(text, options(), |yaml| {
-        File::deserialize(serde_path_to_error::Deserializer::new(yaml, &mut place))
+        T::deserialize(serde_path_to_error::Deserializer::new(yaml, &mut place))
     })
     .map_err(|error| explain(&error, &place.path()))
 }

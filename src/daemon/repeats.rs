@@ -50,7 +50,7 @@ const MAX_CAUSE: usize = 300;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Fields that belong to a cause. The others are measurements: how many bytes, how many seconds, which message.
-const CAUSE_FIELDS: [&str; 12] = [
+const CAUSE_FIELDS: [&str; 13] = [
     "address",
     "cause",
     "connector",
@@ -58,6 +58,7 @@ const CAUSE_FIELDS: [&str; 12] = [
     "error",
     "export",
     "file",
+    "instance",
     "receiver",
     "server",
     "source",

@@ -49,6 +49,8 @@ use crate::daemon::signals::Signal;
 use crate::daemon::signals::Signals;
 use crate::daemon::store::Store;
 use crate::daemon::tail::Message;
+use crate::daemon::web;
+use crate::daemon::web::Web;
 use crate::pipeline::alert::Firing;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
@@ -80,6 +82,8 @@ pub struct Options {
     pub config_file: PathBuf,
     /// Where to listen.
     pub listen_addresses: Vec<String>,
+    /// TLS, passwords and headers of the HTTP server; `None`: plain HTTP for everybody.
+    pub web_config_file: Option<PathBuf>,
     /// Where the metrics are.
     pub telemetry_path: String,
     /// The directory of the state.
@@ -96,6 +100,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     let config = crate::config::load(&options.config_file).map_err(|error| error.to_string())?;
     let mut signals =
         Signals::new().map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let web = Web::open(options.web_config_file.as_deref(), web::Limits::default())?;
     let mut listeners = service::listeners()?;
     if listeners.is_empty() {
         for address in &options.listen_addresses {
@@ -104,8 +109,9 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let external_url = match &options.external_url {
         Some(url) => url.clone(),
-        None => default_url(&listeners),
+        None => default_url(web.scheme(), &listeners),
     };
+    web.warn_of_plain_passwords(&listeners);
     let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
     let (news, mut exported) = mpsc::channel(expected::MAX_CHANGES);
@@ -117,7 +123,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     let known = first.ok().flatten().unwrap_or_default();
     let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
-    let _servers = daemon.serve(listeners, &reload)?;
+    let _servers = daemon.serve(listeners, &web, &reload)?;
     let (question, mut questions) = mpsc::channel::<Question>(4);
     let _control = Control::offer(&daemon.options.storage_path, question);
     daemon.service.started();
@@ -132,7 +138,12 @@ pub async fn run(options: Options) -> Result<(), String> {
             },
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
             Some(question) = questions.recv() => daemon.asked(question),
-            Some((ticket, outcome)) = posts.next() => daemon.answered(&ticket, outcome),
+            Some(first) = posts.next() => {
+                // A turn looks at everything; it must not be the price of each single answer.
+                for (ticket, outcome) in std::iter::once(first).chain(std::iter::from_fn(|| posts.ready())) {
+                    daemon.answered(&ticket, outcome);
+                }
+            }
             Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
                 daemon.read(message, &mut tailed);
             }
@@ -167,16 +178,16 @@ async fn pause(wait: Option<Duration>) {
 }
 
 /// Where people reach a server that listens here. On every interface, that is under the machine's own name.
-fn default_url(listeners: &[TcpListener]) -> String {
+fn default_url(scheme: &str, listeners: &[TcpListener]) -> String {
     let address = listeners
         .first()
         .and_then(|listener| listener.local_addr().ok());
     match address {
         Some(address) if address.ip().is_unspecified() => {
-            format!("http://{}:{}/", host_name(), address.port())
+            format!("{scheme}://{}:{}/", host_name(), address.port())
         }
-        Some(address) => format!("http://{address}/"),
-        None => "http://localhost/".to_owned(),
+        Some(address) => format!("{scheme}://{address}/"),
+        None => format!("{scheme}://localhost/"),
     }
 }
 
@@ -281,6 +292,7 @@ impl Daemon {
     fn serve(
         &self,
         listeners: Vec<TcpListener>,
+        web: &Arc<Web>,
         reload: &mpsc::Sender<ReloadRequest>,
     ) -> Result<JoinSet<()>, String> {
         let mut servers = JoinSet::new();
@@ -290,8 +302,9 @@ impl Daemon {
             }
             let path = &self.options.telemetry_path;
             let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
-            servers.spawn(server::serve(listener, router));
+            servers.spawn(web::serve(listener, router, Arc::clone(web)));
         }
+        servers.spawn(web::follow(Arc::clone(web)));
         Ok(servers)
     }
 

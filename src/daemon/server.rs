@@ -109,15 +109,6 @@ pub fn router(
         .merge(pages))
 }
 
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
-    let address = listener.local_addr().ok();
-    // A failing accept() is tried again inside.
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, address = address.map(|address| address.to_string()), "the HTTP server ended");
-    }
-}
-
 async fn metrics(extract::State(shared): extract::State<Shared>) -> Response {
     match TextEncoder::new().encode_to_string(&shared.registry.gather()) {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),

@@ -16,6 +16,9 @@ use crate::pipeline::outbox::answer::Proof;
 use crate::render::advice::Advice;
 use crate::render::advice::advice;
 
+/// The module that tells of messages that were taken: what is well again there makes troubles news.
+const TARGET: &str = "certdrift::daemon::post";
+
 /// What came of one try.
 #[derive(Debug)]
 pub struct Attempt {
@@ -108,12 +111,14 @@ impl Attempt {
             _ if !is_news => debug!(receiver, instance, status, cause, "{meaning}"),
             Outcome::Retry { .. } => {
                 warn!(
+                    target: TARGET,
                     receiver,
                     instance, status, cause, "{meaning}; {consequence}"
                 );
             }
             Outcome::Misconfigured { .. } | Outcome::Refused | Outcome::Gone => {
                 error!(
+                    target: TARGET,
                     receiver,
                     instance, status, cause, "{meaning}; {consequence}"
                 );

@@ -78,14 +78,14 @@ pub enum Trouble {
 /// # Errors
 /// When the TLS library finds no usable certificate store.
 pub fn plain_client() -> Result<Client, String> {
-    // Whoever installs a provider first wins, and it is always this one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     builder()
         .build()
         .map_err(|error| format!("cannot set up the HTTP client: {error}"))
 }
 
 fn builder() -> ClientBuilder {
+    // Whoever installs a provider first wins, and it is always this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::Id;
+use tokio::task::JoinError;
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -60,19 +61,27 @@ impl Posts {
 
     /// Waits for the next answer: to what, and what came of it. `None` when nothing is under way.
     pub(super) async fn next(&mut self) -> Option<(Ticket, Outcome)> {
-        let (id, outcome) = match self.tasks.join_next_with_id().await? {
+        let joined = self.tasks.join_next_with_id().await?;
+        self.answer(joined)
+    }
+
+    /// The next answer that is there already.
+    pub(super) fn ready(&mut self) -> Option<(Ticket, Outcome)> {
+        let joined = self.tasks.try_join_next_with_id()?;
+        self.answer(joined)
+    }
+
+    fn answer(&mut self, joined: Result<(Id, Outcome), JoinError>) -> Option<(Ticket, Outcome)> {
+        let (id, outcome) = match joined {
             Ok(answered) => answered,
             // A message must not stay under way for ever, and hold up all that come after it, because its task broke.
             Err(broken) => {
                 error!(error = %broken, "sending a notification broke down; it is tried again");
-                let reason = FailureReason::Other;
-                (
-                    broken.id(),
-                    Outcome::Retry {
-                        reason,
-                        after: None,
-                    },
-                )
+                let again = Outcome::Retry {
+                    reason: FailureReason::Other,
+                    after: None,
+                };
+                (broken.id(), again)
             }
         };
         let ticket = self.tickets.remove(&id)?;
@@ -101,5 +110,6 @@ mod tests {
         posts.spawn(Ticket::Message(8), async { Outcome::Delivered });
         let delivered = Some((Ticket::Message(8), Outcome::Delivered));
         assert_eq!(posts.next().await, delivered);
+        assert_eq!(posts.ready(), None);
     }
 }

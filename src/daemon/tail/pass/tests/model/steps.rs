@@ -163,7 +163,9 @@ impl Model {
     }
 
     fn nul_tail(&mut self, choice: u8) {
-        if let Some(path) = self.pick(choice) {
+        // NUL bytes where NUL bytes were before a cut look the same.
+        let uncut = |path: &PathBuf| !self.content(path).borrow().cut;
+        if let Some(path) = self.pick(choice).filter(uncut) {
             let fill = self.rows(8);
             let pen = self.pens.get_mut(&path).unwrap();
             pen.rest.clear();
