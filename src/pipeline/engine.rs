@@ -66,7 +66,8 @@ impl Engine {
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
         self.judging.expectations = expectations;
         let ledger = Arc::clone(&self.reading.ledger);
-        self.judging.expectations_changed(&ledger, now);
+        let sessions = &self.reading.sessions;
+        self.judging.expectations_changed(&ledger, sessions, now);
         self.judging.follow_relay(&mut self.reading.sessions);
     }
 

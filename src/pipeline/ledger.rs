@@ -292,7 +292,7 @@ impl ConnectorLedger {
             Fact::Egress { address, first } => self.egress(*address, *first, time),
             Fact::BannerMasked => count(&mut self.masked_banners, time),
             Fact::Refused(refused) => self.refused(refused, time),
-            Fact::Relayed { .. } => {}
+            Fact::InClear | Fact::Relayed { .. } => {}
         }
         if let Some(sessions) = &mut self.sessions {
             sessions.touch(time);

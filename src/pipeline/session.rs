@@ -89,6 +89,8 @@ pub enum Fact<'a> {
         /// Exchange's own word for it, cleaned.
         error: String,
     },
+    /// A mail was begun without TLS, and every row of the session so far was seen. Said once for each session.
+    InClear,
     /// Exchange Online named the public address that it sees.
     Egress {
         /// The address.

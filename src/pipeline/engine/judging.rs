@@ -29,6 +29,7 @@ use crate::pipeline::alert::rhythm::Rhythm;
 use crate::pipeline::alert::silence;
 use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::alert::summary::Summaries;
+use crate::pipeline::alert::troubles::IN_CLEAR;
 use crate::pipeline::alert::troubles::Troubles;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
@@ -98,6 +99,9 @@ struct Watched {
     patience: Option<Patience>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
+    /// Whether they are those of its server, because none has told of it since it is watched.
+    #[serde(default)]
+    streams_are_guessed: bool,
     /// The fingerprint of what is expected of it.
     expected: String,
     /// Whether relay is followed in the sessions.
@@ -174,9 +178,7 @@ impl Judging {
             .watched
             .entry(place.clone())
             .or_insert_with(|| Watched::new(bench.expectation));
-        if !watched.streams.contains(&stream) {
-            watched.streams.push(stream);
-        }
+        watched.told_by(stream);
         watched.enter(observation, bench);
         self.relay_changed |= watched.findings.is_denied() != watched.follows_relay;
         let is_news = now.duration_since(observation.time) <= NEWS_AGE;
@@ -214,7 +216,12 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
+    pub(super) fn expectations_changed(
+        &mut self,
+        ledger: &Ledger,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) {
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
@@ -243,7 +250,7 @@ impl Judging {
             }
             watched.patience = None;
         }
-        self.watch_known(ledger, now);
+        self.watch_known(ledger, sessions, now);
     }
 
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
@@ -263,8 +270,9 @@ impl Judging {
         }
     }
 
-    /// A connector that is judged from now on has been observed before: its last session is known from the ledger.
-    fn watch_known(&mut self, ledger: &Ledger, now: Timestamp) {
+    /// A connector that is judged from now on has been observed before: its last session is known from the ledger. The
+    /// ledger does not say which logs told of it, so until they do again it is all of its server.
+    fn watch_known(&mut self, ledger: &Ledger, sessions: &Sessions, now: Timestamp) {
         let standards = Standards {
             expectations: &self.expectations,
             inventory: &self.inventory,
@@ -288,6 +296,11 @@ impl Judging {
             watched.findings.session(&presentation, time, bench);
             watched.findings.expectation_changed(bench);
             watched.rhythm.session(time, now);
+            let of_server = sessions
+                .streams()
+                .filter(|(_, stream)| stream.server == place.server);
+            watched.streams = of_server.map(|(stream, _)| stream).collect();
+            watched.streams_are_guessed = true;
             self.watched.insert(place.clone(), watched);
         }
     }
@@ -418,6 +431,15 @@ impl Watched {
         }
     }
 
+    fn told_by(&mut self, stream: StreamId) {
+        if std::mem::take(&mut self.streams_are_guessed) {
+            self.streams.clear();
+        }
+        if !self.streams.contains(&stream) {
+            self.streams.push(stream);
+        }
+    }
+
     /// Whether one of the streams that told of it is among these.
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))
@@ -441,6 +463,12 @@ impl Watched {
             Fact::TlsFailed { error } => {
                 self.rhythm.session(time, bench.now.max(time));
                 self.troubles.tls_failed(error, time);
+            }
+            Fact::InClear => {
+                self.rhythm.session(time, bench.now.max(time));
+                if bench.expectation.expects_a_certificate() {
+                    self.troubles.tls_failed(IN_CLEAR, time);
+                }
             }
             Fact::Egress { address, .. } => self.findings.egress(*address),
             Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
@@ -528,6 +556,7 @@ impl Fact<'_> {
         match self {
             Fact::Secured { .. }
             | Fact::TlsFailed { .. }
+            | Fact::InClear
             | Fact::Egress { .. }
             | Fact::Relayed { .. } => true,
             Fact::Refused(refused) => match refused.class {

@@ -115,6 +115,9 @@ pub(super) struct Session {
     contiguous: bool,
     exchange_online: bool,
     phase: Phase,
+    /// Whether it has been said that mail goes out in clear.
+    #[serde(default)]
+    in_clear: bool,
     #[serde(skip)]
     pub(super) offered: Option<Arc<Certificate>>,
     #[serde(skip)]
@@ -164,6 +167,7 @@ impl Session {
             contiguous: false,
             exchange_online: false,
             phase: Phase::Plain,
+            in_clear: false,
             offered: None,
             presented: None,
             block: None,
@@ -317,7 +321,7 @@ impl Session {
         scene.say(self, time, fact);
     }
 
-    fn command<F>(&mut self, row: &Row<'_>, scene: &Scene<'_, F>) {
+    fn command<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
         let data = row.data.raw();
         let index = self.dialogue.sent;
         self.dialogue.sent = index.saturating_add(1);
@@ -328,9 +332,7 @@ impl Session {
             Some(b'X') if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
             Some(b'M') => {
                 if let Some(null_sender) = is_null_sender(data) {
-                    self.dialogue.null_sender = null_sender;
-                    // What an answer to an earlier recipient would mean is not known any more.
-                    self.dialogue.outside.clear();
+                    self.mail(null_sender, row.time(), scene);
                 }
             }
             Some(b'R') if !scene.relay_watch.is_empty() => {
@@ -342,6 +344,21 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn mail<F: FnMut(Observation<'_>)>(
+        &mut self,
+        null_sender: bool,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        self.dialogue.null_sender = null_sender;
+        // What an answer to an earlier recipient would mean is not known any more.
+        self.dialogue.outside.clear();
+        if self.phase == Phase::Plain && self.dialogue.aligned && !self.in_clear {
+            self.in_clear = true;
+            scene.say(self, time, Fact::InClear);
         }
     }
 

@@ -66,6 +66,7 @@ fn said(fact: &Fact<'_>) -> Option<String> {
         Fact::Egress { address, first } => format!("egress {address} {first}"),
         Fact::BannerMasked => "masked".to_owned(),
         Fact::Refused(refused) => format!("refused {} {}", refused.code, refused.text),
+        Fact::InClear => "in clear".to_owned(),
         Fact::Relayed { null_sender: false } => "relayed".to_owned(),
         Fact::Relayed { null_sender: true } => "relayed without sender".to_owned(),
     })
@@ -263,7 +264,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|250 2.1.5 ok",
                 "<|250 2.1.5 ok",
             ][..],
-            &["relayed"][..],
+            &["in clear", "relayed"][..],
         ),
         (
             &[
@@ -274,7 +275,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|550 5.7.64 no",
                 "<|250 2.1.5 ok",
             ],
-            &["refused 550 no"],
+            &["in clear", "refused 550 no"],
         ),
         (
             &[
@@ -331,7 +332,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|250 2.1.0 ok",
                 "<|250 2.1.5 ok",
             ],
-            &["relayed without sender", "relayed"],
+            &["in clear", "relayed without sender", "relayed"],
         ),
         (
             // The next mail begins before the answer: nobody knows whose it is.
@@ -342,7 +343,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|250 2.1.0 ok",
                 "<|250 2.1.5 ok",
             ],
-            &[],
+            &["in clear"],
         ),
     ] {
         assert_eq!(tell(&[&start, story].concat()), expected, "{story:?}");
@@ -377,7 +378,7 @@ fn a_refusal_counts_once_however_many_lines_it_has() {
         (&["<|451-4.7.0 one"], &["refused 451 one"]),
         (&["<|250 ok", "<|354 go"], &[]),
     ] {
-        let story = [&["+", ">|MAIL FROM:<>", ">|QUIT"], story].concat();
+        let story = [&["+", ">|NOOP", ">|QUIT"], story].concat();
         assert_eq!(tell(&story), expected, "{story:?}");
     }
 }
@@ -429,6 +430,31 @@ fn the_address_is_believed_only_from_exchange_online() {
         tell(&twice),
         ["egress 203.0.113.7 true", "egress 203.0.113.7 false"]
     );
+}
+
+#[test]
+fn mail_in_clear_is_said_once_and_only_if_every_row_was_seen() {
+    let mail = [
+        ">|MAIL FROM:<a@contoso.com>",
+        "<|250 ok",
+        ">|MAIL FROM:<>",
+        "<|250 ok",
+    ];
+    let start = ["+", "<|220 ready", ">|EHLO ex01", "<|250 hi"];
+    let secured = [
+        ">|STARTTLS",
+        "<|220 go",
+        "*||TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded",
+    ];
+    let refused = [">|STARTTLS", "<|250 no"];
+    let in_clear = |between: &[&str]| {
+        let said = tell(&[&start, between, &mail].concat());
+        said.iter().filter(|it| *it == "in clear").count()
+    };
+    assert_eq!(in_clear(&[]), 1);
+    assert_eq!(in_clear(&refused), 1);
+    assert_eq!(in_clear(&["!"]), 0, "a lost row");
+    assert_eq!(in_clear(&secured), 0);
 }
 
 #[test]
