@@ -51,6 +51,7 @@ use crate::daemon::store::Store;
 use crate::daemon::tail::Message;
 use crate::daemon::web;
 use crate::daemon::web::Web;
+use crate::pipeline::alert::Firing;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
 use crate::pipeline::outbox;
@@ -244,6 +245,7 @@ impl Daemon {
             written,
             recovered_at,
         } = restored::restore(opened, messages, now)?;
+        let restored = engine.snapshot(now);
         engine.set_receivers(post::receivers(&config.receivers), now);
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         reader.follow(&config.sources, &mut engine, now)?;
@@ -253,7 +255,8 @@ impl Daemon {
             succeeded_at: now,
         };
         let snapshot = engine.snapshot(now);
-        log_alerts(&Engine::default().snapshot(now), &snapshot);
+        log_restored(&restored);
+        log_alerts(&restored, &snapshot);
         let state = State {
             snapshot,
             sources: reader.statuses(&engine),
@@ -481,21 +484,28 @@ impl Daemon {
     }
 }
 
+/// An alert that was told before the restart is no news, but whoever reads the log from here on should know of it.
+fn log_restored(restored: &Snapshot) {
+    for alert in &restored.alerts {
+        info!(alertname = alert.name.as_str(), severity = alert.severity.as_str(), server = %alert.place.server, connector = %alert.place.connector, since = %alert.since, reasons = reasons(alert), "alert is still firing");
+    }
+}
+
+fn reasons(alert: &Firing) -> String {
+    let codes = alert.reasons.iter().map(|reason| reason.code.as_str());
+    codes.collect::<Vec<_>>().join(",")
+}
+
 /// One line for each alert that begins or ends: somebody without receivers has nothing else.
 fn log_alerts(before: &Snapshot, after: &Snapshot) {
-    let is_in = |snapshot: &Snapshot, alert: &crate::pipeline::alert::Firing| {
+    let is_in = |snapshot: &Snapshot, alert: &Firing| {
         snapshot
             .alerts
             .iter()
             .any(|other| other.name == alert.name && other.place == alert.place)
     };
     for alert in after.alerts.iter().filter(|alert| !is_in(before, alert)) {
-        let reasons: Vec<&str> = alert
-            .reasons
-            .iter()
-            .map(|reason| reason.code.as_str())
-            .collect();
-        warn!(alertname = alert.name.as_str(), severity = alert.severity.as_str(), server = %alert.place.server, connector = %alert.place.connector, since = %alert.since, reasons = reasons.join(","), "alert is firing");
+        warn!(alertname = alert.name.as_str(), severity = alert.severity.as_str(), server = %alert.place.server, connector = %alert.place.connector, since = %alert.since, reasons = reasons(alert), "alert is firing");
     }
     for alert in before.alerts.iter().filter(|alert| !is_in(after, alert)) {
         info!(alertname = alert.name.as_str(), server = %alert.place.server, connector = %alert.place.connector, "alert is over");

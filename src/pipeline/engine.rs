@@ -66,7 +66,8 @@ impl Engine {
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
         self.judging.expectations = expectations;
         let ledger = Arc::clone(&self.reading.ledger);
-        self.judging.expectations_changed(&ledger, now);
+        let sessions = &self.reading.sessions;
+        self.judging.expectations_changed(&ledger, sessions, now);
         self.judging.follow_relay(&mut self.reading.sessions);
     }
 
@@ -97,12 +98,28 @@ impl Engine {
 
     /// Reads the next bytes of a file.
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
-        file.feed(chunk, |row| self.row(stream, &row, now));
+        let mut pass = self.pass(stream, now);
+        file.feed(chunk, |row| pass.row(row));
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
-        file.take_unfinished(|row| self.row(stream, &row, now))
+        let mut pass = self.pass(stream, now);
+        file.take_unfinished(|row| pass.row(row))
+    }
+
+    /// A ledger that a snapshot shares is copied here, once, and not at each observation.
+    fn pass(&mut self, stream: StreamId, now: Timestamp) -> Pass<'_> {
+        let Self { reading, judging } = self;
+        Pass {
+            stream,
+            now,
+            sessions: &mut reading.sessions,
+            ledger: Arc::make_mut(&mut reading.ledger),
+            first_millis: &mut reading.first_millis,
+            last_millis: &mut reading.last_millis,
+            judging,
+        }
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
@@ -243,23 +260,32 @@ impl Engine {
             receivers: self.judging.outbox.status(),
         }
     }
+}
 
-    fn row(&mut self, stream: StreamId, row: &Row<'_>, now: Timestamp) {
-        let Self { reading, judging } = self;
-        reading.first_millis = Some(
-            reading
-                .first_millis
-                .map_or(row.millis, |first| first.min(row.millis)),
-        );
-        reading.last_millis = reading.last_millis.max(Some(row.millis));
-        let ledger = &mut reading.ledger;
-        reading.sessions.row(stream, row, &mut |observation| {
-            Arc::make_mut(ledger).enter(&observation);
-            judging.observe(stream, &observation, now);
+/// The engine while rows of one directory come in.
+struct Pass<'a> {
+    stream: StreamId,
+    now: Timestamp,
+    sessions: &'a mut Sessions,
+    ledger: &'a mut Ledger,
+    first_millis: &'a mut Option<i64>,
+    last_millis: &'a mut Option<i64>,
+    judging: &'a mut Judging,
+}
+
+impl Pass<'_> {
+    fn row(&mut self, row: &Row<'_>) {
+        let first = self.first_millis.get_or_insert(row.millis);
+        *first = row.millis.min(*first);
+        let last = self.last_millis.get_or_insert(row.millis);
+        *last = row.millis.max(*last);
+        self.sessions.row(self.stream, row, &mut |observation| {
+            self.ledger.enter(&observation);
+            self.judging.observe(self.stream, &observation, self.now);
         });
         // The very next row may show that relay works again.
-        if judging.relay_changed {
-            judging.follow_relay(&mut reading.sessions);
+        if self.judging.relay_changed {
+            self.judging.follow_relay(self.sessions);
         }
     }
 }

@@ -153,6 +153,12 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// Whether the organisation is to be recognised by a certificate, not by its address alone.
+    pub fn expects_a_certificate(&self) -> bool {
+        let by_name = |it: &InboundConnector| it.tls_sender_certificate_name.is_some();
+        self.inbound_connectors.iter().any(by_name) || !self.thumbprints.is_empty()
+    }
+
     /// The same for all that lead to the same verdict on everything, here and after a restart. Where a value comes from
     /// does not change it, nor which connectors are meant besides, nor what rests on the clock alone.
     pub fn fingerprint(&self) -> String {

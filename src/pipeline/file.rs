@@ -125,7 +125,7 @@ impl LogFile {
     }
 
     /// Hands every row that `chunk` completes to `each`. A refused file hands out nothing more.
-    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Row<'_>)) {
+    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&Row<'_>)) {
         self.content.tally.bytes += chunk.len() as u64;
         if self.content.refused.is_some() {
             return;
@@ -136,7 +136,7 @@ impl LogFile {
 
     /// Takes the unfinished last line for a whole one if it parses, because nothing will be added to the file any
     /// more. Whether it was a row.
-    pub fn take_unfinished(&mut self, mut each: impl FnMut(Row<'_>)) -> bool {
+    pub fn take_unfinished(&mut self, mut each: impl FnMut(&Row<'_>)) -> bool {
         let text = self.lines.unfinished();
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if self.content.refused.is_some() || text.is_empty() || text[0] == b'#' {
@@ -146,7 +146,7 @@ impl LogFile {
             return false;
         };
         self.content.tally.rows += 1;
-        each(row);
+        each(&row);
         true
     }
 
@@ -167,7 +167,7 @@ impl LogFile {
 }
 
 impl Content {
-    fn line(&mut self, line: Line<'_>, each: &mut impl FnMut(Row<'_>)) {
+    fn line(&mut self, line: Line<'_>, each: &mut impl FnMut(&Row<'_>)) {
         if self.refused.is_some() {
             return;
         }
@@ -179,7 +179,7 @@ impl Content {
             Line::Text(text) => match self.rows.read(text) {
                 Ok(row) => {
                     self.tally.rows += 1;
-                    each(row);
+                    each(&row);
                 }
                 Err(_) => self.tally.malformed_rows += 1,
             },

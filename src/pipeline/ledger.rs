@@ -5,6 +5,7 @@
 
 pub mod history;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,7 +48,9 @@ pub const FOLDED: &str = "(others)";
 /// Everything observed, by server and connector.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    connectors: BTreeMap<Place, ConnectorLedger>,
+    /// In the order of their places. Each observation looks one up by names that it only borrows, and no connector
+    /// is new for long.
+    connectors: Vec<(Place, ConnectorLedger)>,
     /// Connectors that were forgotten and may still be on disk.
     forgotten: Vec<Place>,
 }
@@ -147,32 +150,56 @@ pub struct Refusal {
 impl Ledger {
     /// Enters one observation.
     pub fn enter(&mut self, observation: &Observation<'_>) {
+        self.entry(observation.server, observation.connector)
+            .enter(observation);
+    }
+
+    fn entry(&mut self, server: &Arc<str>, connector: &Arc<str>) -> &mut ConnectorLedger {
+        let index = self.find(server, connector).unwrap_or_else(|index| {
+            if self.connectors.len() < MAX_CONNECTORS {
+                return self.insert(index, server, Arc::clone(connector));
+            }
+            let folded = Arc::from(FOLDED);
+            self.find(server, &folded)
+                .unwrap_or_else(|index| self.insert(index, server, folded))
+        });
+        &mut self.connectors[index].1
+    }
+
+    fn insert(&mut self, index: usize, server: &Arc<str>, connector: Arc<str>) -> usize {
         let place = Place {
-            server: Arc::clone(observation.server),
-            connector: Arc::clone(observation.connector),
+            server: Arc::clone(server),
+            connector,
         };
-        let full = self.connectors.len() >= MAX_CONNECTORS;
-        let entry = if full && !self.connectors.contains_key(&place) {
-            let folded = Place {
-                server: place.server,
-                connector: Arc::from(FOLDED),
-            };
-            self.connectors.entry(folded).or_default()
-        } else {
-            self.connectors.entry(place).or_default()
+        self.connectors
+            .insert(index, (place, ConnectorLedger::default()));
+        index
+    }
+
+    /// Where a connector stands, or where it would. Sessions share their names, so most names are equal because they
+    /// are one.
+    fn find(&self, server: &Arc<str>, connector: &Arc<str>) -> Result<usize, usize> {
+        let compare = |known: &Arc<str>, name: &Arc<str>| {
+            if Arc::ptr_eq(known, name) {
+                Ordering::Equal
+            } else {
+                known.cmp(name)
+            }
         };
-        entry.enter(observation);
+        self.connectors.binary_search_by(|(place, _)| {
+            compare(&place.server, server).then_with(|| compare(&place.connector, connector))
+        })
     }
 
     /// All connectors, ordered by server and connector.
     pub fn connectors(&self) -> impl Iterator<Item = (&Place, &ConnectorLedger)> {
-        self.connectors.iter()
+        self.connectors.iter().map(|(place, entry)| (place, entry))
     }
 
     /// Adds the connectors about which something was entered since the last time. A ledger that is shared is copied
     /// only if there are any.
     pub fn take_changes(this: &mut Arc<Self>, changes: &mut Changes) {
-        let is_changed = this.connectors.values().any(|entry| entry.changed);
+        let is_changed = this.connectors.iter().any(|(_, entry)| entry.changed);
         if !is_changed && this.forgotten.is_empty() {
             return;
         }
@@ -190,17 +217,17 @@ impl Ledger {
     /// Forgets what of the history is too long ago by now. A ledger that is shared is copied only if there is any.
     pub fn forget_history(this: &mut Arc<Self>, now: Timestamp) {
         let is_stale = |entry: &ConnectorLedger| entry.history.is_stale(now);
-        if !this.connectors.values().any(is_stale) {
+        if !this.connectors.iter().any(|(_, entry)| is_stale(entry)) {
             return;
         }
-        for entry in Arc::make_mut(this).connectors.values_mut() {
+        for (_, entry) in &mut Arc::make_mut(this).connectors {
             entry.changed |= entry.history.forget(now);
         }
     }
 
     /// Marks every connector as changed.
     pub fn change_everything(this: &mut Arc<Self>) {
-        for entry in Arc::make_mut(this).connectors.values_mut() {
+        for (_, entry) in &mut Arc::make_mut(this).connectors {
             entry.changed = true;
         }
     }
@@ -210,11 +237,12 @@ impl Ledger {
     /// # Errors
     /// When a row holds something else.
     pub fn restore(saved: &Saved) -> Result<Self, Unreadable> {
-        let mut connectors = BTreeMap::new();
+        let mut connectors = Vec::new();
         for row in saved.rows::<ConnectorLedger>(Table::Ledger) {
             let (key, entry) = row?;
-            connectors.insert(Place::of_row(Table::Ledger, key)?, entry);
+            connectors.push((Place::of_row(Table::Ledger, key)?, entry));
         }
+        connectors.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self {
             connectors,
             forgotten: Vec::new(),
@@ -223,17 +251,16 @@ impl Ledger {
 
     /// Nobody reads the logs of this server any more.
     pub fn forget(&mut self, server: &str) {
-        let gone = self.connectors.keys();
-        let gone: Vec<Place> = gone.filter(|it| &*it.server == server).cloned().collect();
-        for place in gone {
-            self.connectors.remove(&place);
-            self.forgotten.push(place);
-        }
+        let gone = self
+            .connectors
+            .extract_if(.., |(place, _)| &*place.server == server);
+        self.forgotten.extend(gone.map(|(place, _)| place));
     }
 
     /// One connector of one server.
     pub fn connector(&self, place: &Place) -> Option<&ConnectorLedger> {
-        self.connectors.get(place)
+        let index = self.find(&place.server, &place.connector).ok()?;
+        Some(&self.connectors[index].1)
     }
 }
 
@@ -252,7 +279,7 @@ impl ConnectorLedger {
                 presented,
             } => {
                 *self.tls.entry(*protocol).or_default() += 1;
-                if *presented == Some(Presentation::NoCertificate) {
+                if *presented == Some(&Presentation::NoCertificate) {
                     count(&mut self.without_certificate, time);
                     if observation.exchange_online {
                         self.history.presented(None, time);
@@ -265,7 +292,7 @@ impl ConnectorLedger {
             Fact::Egress { address, first } => self.egress(*address, *first, time),
             Fact::BannerMasked => count(&mut self.masked_banners, time),
             Fact::Refused(refused) => self.refused(refused, time),
-            Fact::Relayed => {}
+            Fact::InClear | Fact::Relayed { .. } => {}
         }
         if let Some(sessions) = &mut self.sessions {
             sessions.touch(time);
@@ -488,13 +515,13 @@ mod tests {
         let mut ledger = Ledger::default();
         for (digit, &second) in digits.chars().zip(times) {
             let fact = Fact::Offered {
-                certificate: certificate(digit),
+                certificate: &certificate(digit),
                 handshake: Some(Handshake::StartTls),
             };
             enter(&mut ledger, "Outbound", second, fact);
         }
-        let mut connectors = ledger.connectors.into_values();
-        connectors.next().unwrap_or_default()
+        let newest = ledger.connectors.pop();
+        newest.map(|(_, entry)| entry).unwrap_or_default()
     }
 
     #[test]
@@ -544,6 +571,7 @@ mod tests {
                 enhanced: None,
                 text: &text,
                 presented: None,
+                null_sender: false,
             };
             enter(&mut ledger, "c00000", 2, Fact::Refused(refused));
             let error = text.clone();

@@ -11,6 +11,8 @@
 
 use memchr::memchr;
 
+use crate::pipeline::marks::each_place;
+
 /// The longest line that is kept, in bytes. Exchange copies at most 32 KiB of a server's answer into a row; what is
 /// longer than this is not a protocol log row, and is skipped to its newline and counted.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -63,21 +65,18 @@ impl Lines {
     /// Hands every line that `chunk` completes to `each`, in order.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Line<'_>)) {
         self.fed += chunk.len() as u64;
-        let mut rest = chunk;
-        if self.is_inside_line() {
-            let Some(newline) = memchr(b'\n', rest) else {
-                self.extend(rest, &mut each);
-                return;
-            };
-            self.extend(&rest[..newline], &mut each);
-            self.finish(&mut each);
-            rest = &rest[newline + 1..];
-        }
-        while let Some(newline) = memchr(b'\n', rest) {
-            self.whole(&rest[..newline], &mut each);
-            rest = &rest[newline + 1..];
-        }
-        self.extend(rest, &mut each);
+        let mut start = 0;
+        each_place(chunk, b'\n', |newline| {
+            let line = &chunk[start..newline];
+            if self.is_inside_line() {
+                self.extend(line, &mut each);
+                self.finish(&mut each);
+            } else {
+                self.whole(line, &mut each);
+            }
+            start = newline + 1;
+        });
+        self.extend(&chunk[start..], &mut each);
     }
 
     /// Offset of the first byte that is not yet part of a line handed out: where reading has to start again after a

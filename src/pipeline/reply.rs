@@ -222,7 +222,7 @@ pub fn fold_text(reply: &Reply<'_>) -> String {
 }
 
 /// The host of a banner: `220 HOST …`.
-pub fn banner_host(data: &[u8]) -> Option<&str> {
+pub fn banner_host(data: &[u8]) -> Option<&[u8]> {
     host(data.strip_prefix(b"220")?.strip_prefix(b" ")?)
 }
 
@@ -235,8 +235,8 @@ pub fn banner_is_masked(data: &[u8]) -> bool {
 /// The first line of an EHLO answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Hello<'a> {
-    /// The name that the server gives itself.
-    pub host: &'a str,
+    /// The name that the server gives itself, in ASCII.
+    pub host: &'a [u8],
     /// The address from which it sees the client come.
     pub client: Option<IpAddr>,
 }
@@ -257,12 +257,13 @@ pub fn hello(data: &[u8]) -> Option<Hello<'_>> {
     })
 }
 
-fn host(text: &[u8]) -> Option<&str> {
+fn host(text: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b' ', text).unwrap_or(text.len());
-    let host = std::str::from_utf8(&text[..end]).ok()?;
-    let sound = host
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    let host = &text[..end];
+    // Every byte is looked at, because the compiler can then look at many at once.
+    let sound = host.iter().fold(true, |sound, byte| {
+        sound & (byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_'))
+    });
     (sound && (1..=MAX_HOST_BYTES).contains(&host.len())).then_some(host)
 }
 
@@ -279,12 +280,12 @@ fn bracketed_address(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// Whether a host name is one of Exchange Online's: equal to one of its names or below it.
-pub fn is_exchange_online(host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
+pub fn is_exchange_online(host: &[u8]) -> bool {
+    let host = host.strip_suffix(b".").unwrap_or(host);
     EXCHANGE_ONLINE.iter().any(|name| {
         host.len().checked_sub(name.len()).is_some_and(|start| {
-            host.as_bytes()[start..].eq_ignore_ascii_case(name.as_bytes())
-                && (start == 0 || host.as_bytes()[start - 1] == b'.')
+            host[start..].eq_ignore_ascii_case(name.as_bytes())
+                && (start == 0 || host[start - 1] == b'.')
         })
     })
 }
@@ -554,11 +555,11 @@ mod tests {
             ("notmx.microsoft", false),
             ("outlook.com", false),
         ] {
-            assert_eq!(is_exchange_online(host), online, "{host}");
+            assert_eq!(is_exchange_online(host.as_bytes()), online, "{host}");
         }
         assert_eq!(
             banner_host(b"220 x.mx.microsoft Microsoft ESMTP MAIL Service ready"),
-            Some("x.mx.microsoft")
+            Some(&b"x.mx.microsoft"[..])
         );
         assert_eq!(banner_host(b"220-x"), None);
         assert!(banner_is_masked(b"220 *********"));

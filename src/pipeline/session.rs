@@ -73,7 +73,7 @@ pub enum Fact<'a> {
     /// A certificate was offered. `None`: the command before it was not seen, so it may be of either kind.
     Offered {
         /// What was offered.
-        certificate: Arc<Certificate>,
+        certificate: &'a Arc<Certificate>,
         /// In which handshake.
         handshake: Option<Handshake>,
     },
@@ -82,13 +82,15 @@ pub enum Fact<'a> {
         /// `TLS 1.2` and the like.
         protocol: tls::Protocol,
         /// What the session proves about the client certificate.
-        presented: Option<Presentation>,
+        presented: Option<&'a Presentation>,
     },
     /// TLS failed with this token.
     TlsFailed {
         /// Exchange's own word for it, cleaned.
         error: String,
     },
+    /// A mail was begun without TLS, and every row of the session so far was seen. Said once for each session.
+    InClear,
     /// Exchange Online named the public address that it sees.
     Egress {
         /// The address.
@@ -102,7 +104,10 @@ pub enum Fact<'a> {
     Refused(Refused<'a>),
     /// A recipient outside the tenant's accepted domains was accepted, on a connector for which
     /// [`Sessions::watch_relay`] asked.
-    Relayed,
+    Relayed {
+        /// Whether the mail had the null sender.
+        null_sender: bool,
+    },
 }
 
 /// A 4xx or 5xx reply.
@@ -118,6 +123,8 @@ pub struct Refused<'a> {
     pub text: &'a str,
     /// What the session presented; `None`: not known.
     pub presented: Option<&'a Presentation>,
+    /// Whether the mail had the null sender (`MAIL FROM:<>`, RFC 5321, section 4.5.5): a bounce or an automatic answer.
+    pub null_sender: bool,
 }
 
 /// What a server presented in one `STARTTLS` session.
@@ -206,7 +213,7 @@ pub struct Sessions {
     /// By number; `None`: the stream was forgotten.
     streams: Vec<Option<Stream>>,
     live: HashMap<(StreamId, SessionId), Session, FixedState>,
-    connectors: HashMap<Vec<u8>, Arc<str>>,
+    connectors: HashMap<Vec<u8>, Arc<str>, FixedState>,
     certificates: KnownCertificates,
     relay_watch: RelayWatch,
     /// Sessions let go because [`MAX_LIVE_SESSIONS`] was reached.
@@ -390,7 +397,10 @@ fn make_room(
 }
 
 /// One name is one allocation, however many sessions have it.
-fn connector_name(names: &mut HashMap<Vec<u8>, Arc<str>>, cell: record::Cell<'_>) -> Arc<str> {
+fn connector_name(
+    names: &mut HashMap<Vec<u8>, Arc<str>, FixedState>,
+    cell: record::Cell<'_>,
+) -> Arc<str> {
     const MAX_NAMES: usize = 4096;
     if let Some(name) = names.get(cell.raw()) {
         return Arc::clone(name);

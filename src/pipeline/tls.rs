@@ -1,7 +1,9 @@
 //! TLS results in the `context` of an `*` row.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -26,6 +28,9 @@ pub const KNOWN_ERRORS: [&str; 12] = [
 const MAX_ERROR_BYTES: usize = 48;
 
 const SUCCEEDED: &[u8] = b"TLS protocol ";
+/// Built once: a searcher takes longer to build than to find this in a row.
+static NEGOTIATED: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(" negotiation succeeded"));
 const FAILED: &[u8] = b"TLS negotiation failed with error ";
 const UNAUTHENTICATED: &[u8] = b"Outbound TLS authentication failed for auth level ";
 
@@ -69,8 +74,7 @@ impl fmt::Display for Protocol {
 
 /// Whether the text says that TLS was negotiated.
 pub fn is_success(context: &[u8]) -> bool {
-    context.starts_with(SUCCEEDED)
-        && memchr::memmem::find(context, b" negotiation succeeded").is_some()
+    context.starts_with(SUCCEEDED) && NEGOTIATED.find(context).is_some()
 }
 
 /// Whether the text says that TLS failed.

@@ -171,6 +171,8 @@ pub(crate) struct Dialogues {
     pub(crate) connectors: Vec<String>,
     /// The certificates for Exchange Online and, last, the self-signed one.
     pub(crate) certificates: Vec<Certificate>,
+    /// After how many sessions a connector moves on to its next certificate.
+    pub(crate) renew_every: u64,
     made: u64,
 }
 
@@ -215,6 +217,7 @@ impl Dialogues {
             form,
             connectors: names,
             certificates: list,
+            renew_every: 3_000,
             made: 0,
         }
     }
@@ -328,7 +331,7 @@ impl Dialogues {
         if session.anonymous {
             return own;
         }
-        let period = usize::try_from(self.made / 3_000).unwrap_or(0);
+        let period = usize::try_from(self.made / self.renew_every).unwrap_or(0);
         let late = usize::from(random.below(10) == 0);
         (session.connector + period + late) % own
     }

@@ -26,8 +26,6 @@ use tally::Tally;
 
 /// Exchange begins a new file at this size.
 const ROLL_AT: u64 = 10_000_000;
-/// Sessions that are open at the same time.
-const LIVE: usize = 24;
 /// One row in so many is followed by a broken one.
 const BROKEN_EVERY: u64 = 50_000;
 /// 2026-01-01T00:00:01.000Z in milliseconds since that midnight.
@@ -51,6 +49,10 @@ struct Wanted {
     sessions: u64,
     connectors: usize,
     certificates: usize,
+    /// Sessions that are open at the same time.
+    live: usize,
+    /// After how many sessions a connector moves on to its next certificate.
+    renew_every: u64,
     seed: u64,
     out: PathBuf,
 }
@@ -101,6 +103,8 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
         sessions: u64::MAX,
         connectors: 4,
         certificates: 20,
+        live: 24,
+        renew_every: 3_000,
         seed: 1,
         out: PathBuf::new(),
     };
@@ -119,12 +123,17 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
             "--sessions" => wanted.sessions = number(value)?,
             "--connectors" => wanted.connectors = number(value)?,
             "--certificates" => wanted.certificates = number(value)?,
+            "--live" => wanted.live = number(value)?,
+            "--renew-every" => wanted.renew_every = number(value)?,
             "--seed" => wanted.seed = number(value)?,
             "--out" => wanted.out = PathBuf::from(value),
             _ => return Err(format!("{argument}: no such argument")),
         }
     }
-    if wanted.out.as_os_str().is_empty() || wanted.connectors == 0 || wanted.certificates == 0 {
+    if wanted.out.as_os_str().is_empty()
+        || [wanted.connectors, wanted.certificates].contains(&0)
+        || wanted.renew_every == 0
+    {
         return Err("--out=DIRECTORY is missing, or a count is 0".to_owned());
     }
     Ok(wanted)
@@ -147,13 +156,14 @@ fn generate(wanted: &Wanted) -> io::Result<Tally> {
     fs::create_dir_all(&wanted.out)?;
     let mut random = Random(wanted.seed);
     let mut dialogues = Dialogues::new(wanted.form, wanted.connectors, wanted.certificates);
+    dialogues.renew_every = wanted.renew_every;
     let mut logs = Logs::new(wanted);
     let mut tally = Tally::default();
     let mut now = START;
     let mut started = 0;
     let mut live: Vec<Dialogue> = Vec::new();
     loop {
-        while live.len() < LIVE && started < wanted.sessions && logs.bytes < wanted.bytes {
+        while live.len() < wanted.live && started < wanted.sessions && logs.bytes < wanted.bytes {
             live.push(dialogues.next(&mut random));
             started += 1;
         }

@@ -30,6 +30,8 @@ enum Does {
     PresentsNothing,
     /// As `PresentsNothing`, but the row before the TLS result is lost.
     PresentsNothingWithGap,
+    /// Sends in clear: STARTTLS was taken away on the line.
+    InClear,
     /// Presents a certificate and is denied relay.
     Denied(&'static str),
 }
@@ -129,7 +131,7 @@ fn rows(session: u64, time: Timestamp, does: Does) -> String {
             "x@fabrikam.example",
             "550 5.7.64 TenantAttribution; Relay Access Denied",
         ),
-        Does::PresentsNothing | Does::PresentsNothingWithGap => {
+        Does::PresentsNothing | Does::PresentsNothingWithGap | Does::InClear => {
             (None, "x@fabrikam.example", "250 2.1.5 Recipient OK")
         }
     };
@@ -159,6 +161,13 @@ fn rows(session: u64, time: Timestamp, does: Does) -> String {
     lines.push("-,,Local".to_owned());
     if matches!(does, Does::PresentsNothingWithGap) {
         lines[6] = String::new();
+    }
+    if matches!(does, Does::InClear) {
+        lines.retain(|line| !line.contains("TLS") && !line.starts_with("*,"));
+        lines.insert(
+            3,
+            "<,250  x.mail.protection.outlook.com Hello [203.0.113.7] SIZE 1,".to_owned(),
+        );
     }
     let stamp = format!("{time:.3}");
     let mut text = String::new();
@@ -258,6 +267,22 @@ fn no_certificate_counts_only_when_every_row_was_seen() {
     let snapshot = world.engine.snapshot(world.now);
     let (_, entry) = snapshot.connectors().next().unwrap();
     assert_eq!(entry.without_certificate.unwrap().count, 2);
+}
+
+#[test]
+fn mail_in_clear_is_a_failure_of_tls() {
+    let mut world = World::new();
+    world.session(Does::Presents(MAIL));
+    world.session(Does::InClear);
+    assert_eq!(world.after(59), [""; 0]);
+    world.session(Does::InClear);
+    assert_eq!(world.after(1), [""; 0]);
+    world.session(Does::InClear);
+    assert_eq!(world.after(1), ["ConnectorTlsFailing firing"]);
+    world.session(Does::Presents(MAIL));
+    assert_eq!(world.after(1), [""; 0], "one good session is a hint");
+    world.session(Does::Presents(MAIL));
+    assert_eq!(world.after(1), ["ConnectorTlsFailing over"]);
 }
 
 #[test]

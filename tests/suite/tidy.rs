@@ -9,6 +9,7 @@ use std::process::Command;
 const STAGES: &[&str] = &[
     "shown",
     "saved",
+    "marks",
     "lines",
     "record",
     "file",

@@ -2,7 +2,8 @@
 //!
 //! One session is a hint, not a fact: a server may hold two certificates that match and present one of them at a time.
 //! So a reason that rests on sessions counts when two sessions show it, or when one does and stays the only one for a
-//! minute; and it is gone when two in a row no longer show it. What the clock or a new configuration changes needs no
+//! minute; and it is gone when two in a row no longer show it. But a reason that comes and goes is told once, not with
+//! every turn: when it has come back within half an hour, it is gone only after half an hour without it. What the clock or a new configuration changes needs no
 //! further session: the certificate is known already.
 
 use std::collections::BTreeMap;
@@ -33,6 +34,10 @@ use crate::pipeline::verdict::reason::Resolve;
 pub const CONFIRMING_SESSIONS: u32 = 2;
 /// A single session confirms a finding when no other one comes for this long.
 pub const LONE_SESSION: SignedDuration = SignedDuration::from_secs(60);
+/// A reason that sessions show again within this time after others did not, or after its alert ended, comes and goes:
+/// from then on it is gone only when no session has shown it for as long. A server that holds two certificates, or a
+/// farm of proxies of which one was forgotten, presents now one, now the other, for days.
+pub const UNSTEADY: SignedDuration = SignedDuration::from_mins(30);
 /// A session older than the newest one by more than this says nothing about now; it comes from a directory that is
 /// read later.
 pub const LATE_SESSION: SignedDuration = SignedDuration::from_mins(10);
@@ -66,6 +71,9 @@ pub struct Findings {
     outcome: Judgement,
     settled: Verdict,
     states: BTreeMap<ReasonCode, State>,
+    /// When sessions ended a reason that had counted.
+    #[serde(default)]
+    ended: BTreeMap<ReasonCode, Timestamp>,
 }
 
 /// The newest session that leaves no doubt.
@@ -87,6 +95,9 @@ struct State {
     /// When it was first found, by the clock.
     found: Timestamp,
     confirmed: bool,
+    /// Whether it comes and goes.
+    #[serde(default)]
+    unsteady: bool,
 }
 
 /// Exchange Online refused to relay, and nothing since has shown that it would now.
@@ -103,6 +114,27 @@ struct Denial {
     sessions_since: u32,
     sessions_with_another_certificate: u32,
     confirmed: bool,
+    /// Whether mail with the null sender was among what was refused.
+    #[serde(default)]
+    null_sender: bool,
+    /// Whether it comes and goes.
+    #[serde(default)]
+    unsteady: bool,
+}
+
+/// Exchange Online refused a command because no connector matched.
+#[derive(Clone, Debug)]
+pub struct Refusal<'a> {
+    /// Its answer, without addresses.
+    pub reply: String,
+    /// What the session presented, if that was seen.
+    pub presented: Option<&'a Presentation>,
+    /// Whether the mail had the null sender.
+    pub null_sender: bool,
+    /// The session.
+    pub session: SessionId,
+    /// Time of the row.
+    pub time: Timestamp,
 }
 
 impl Findings {
@@ -146,20 +178,19 @@ impl Findings {
         self.named = Some(address);
     }
 
-    /// Exchange Online refused a command because no connector matched; `reply` is its answer without addresses,
-    /// `presented` what the session presented, if that was seen.
-    pub fn denied(
-        &mut self,
-        reply: String,
-        presented: Option<&Presentation>,
-        session: SessionId,
-        time: Timestamp,
-        now: Timestamp,
-    ) {
+    /// Exchange Online refused to relay.
+    pub fn denied(&mut self, refusal: Refusal<'_>, now: Timestamp) {
+        let Refusal {
+            reply,
+            session,
+            time,
+            ..
+        } = refusal;
         let latest = self.latest.as_ref().map(|latest| &latest.presentation);
-        let presented = presented.or(latest).cloned();
+        let presented = refusal.presented.or(latest).cloned();
         // A row from the future must not put off the end.
         let seen = time.min(now);
+        let unsteady = self.was_there_lately(ReasonCode::RejectedByExchangeOnline, seen);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
             since: time,
@@ -171,6 +202,8 @@ impl Findings {
             sessions_since: 0,
             sessions_with_another_certificate: 0,
             confirmed: false,
+            null_sender: false,
+            unsteady,
         });
         if denial.session != session {
             denial.session = session;
@@ -179,19 +212,19 @@ impl Findings {
         denial.reply = reply;
         denial.last = denial.last.max(seen);
         denial.presented = presented;
+        denial.null_sender |= refusal.null_sender;
         denial.sessions_since = 0;
         denial.sessions_with_another_certificate = 0;
         self.must_judge_again();
     }
 
-    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since.
-    pub fn relayed(&mut self, time: Timestamp) {
-        if self
-            .denial
-            .as_ref()
-            .is_some_and(|denial| denial.last <= time)
-        {
-            self.denial = None;
+    /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since. Mail that
+    /// has a sender is recognised by the sender's domain, too, so it says nothing of mail that has none.
+    pub fn relayed(&mut self, null_sender: bool, time: Timestamp) {
+        if self.denial.as_ref().is_some_and(|denial| {
+            denial.last <= time && (null_sender || !denial.null_sender) && denial.may_end(time)
+        }) {
+            self.end_denial(time);
             self.must_judge_again();
         }
     }
@@ -215,16 +248,20 @@ impl Findings {
             };
             state.confirmed |= state.missed == 0 && bench.now.duration_since(past) >= long_enough;
         }
+        self.end_what_is_over(bench.now);
         self.settle();
     }
 
-    /// Looks at what is known in the light of another expectation: findings of the old one are gone, a denial with
-    /// them.
+    /// Looks at what is known in the light of another expectation: findings of the old one that it does not share are
+    /// gone, a denial with them. The others have been so for as long as before.
     pub fn expectation_changed(&mut self, bench: Bench<'_>) {
         self.denial = None;
-        self.states.clear();
+        self.ended.clear();
         self.outcome = Judgement::default();
         self.settled = Verdict::default();
+        self.pass_time(&bench);
+        let hold = codes(&self.outcome);
+        self.states.retain(|code, _| hold.contains(code));
         self.reconsider(bench);
     }
 
@@ -243,14 +280,13 @@ impl Findings {
             .collect()
     }
 
-    /// The confirmed verdict.
+    /// The confirmed verdict: the worst of the reasons that hold.
     pub fn verdict(&self) -> Verdict {
-        let worst = self
-            .confirmed()
-            .iter()
-            .map(|found| found.reason.verdict())
-            .max();
-        worst.unwrap_or(self.settled)
+        if self.confirmed().is_empty() {
+            return self.settled;
+        }
+        let verdicts = self.reasons().into_iter().map(|reason| reason.verdict());
+        verdicts.max().unwrap_or(self.settled)
     }
 
     /// The reasons that hold: confirmed ones, and those of the newest session that only inform.
@@ -319,16 +355,16 @@ impl Findings {
                 state.missed += 1;
             }
         }
-        self.states.retain(|code, state| {
-            let at_once = at_once(code, state);
-            state.missed == 0 || (!at_once && state.missed < CONFIRMING_SESSIONS)
-        });
+        self.states
+            .retain(|code, state| state.missed == 0 || !at_once(code, state));
+        self.end_what_is_over(time.min(now));
         for reason in self.outcome.reasons.clone() {
             let at_once = reason.code.row().resolve == Resolve::Relay;
             let since = match &self.denial {
                 Some(denial) if at_once => denial.since,
                 _ => reason.since.unwrap_or(time),
             };
+            let unsteady = !at_once && self.was_there_lately(reason.code, time);
             let state = self.states.entry(reason.code).or_insert_with(|| State {
                 reason: reason.clone(),
                 since,
@@ -337,7 +373,9 @@ impl Findings {
                 arrived: time.min(now),
                 found: now,
                 confirmed: at_once,
+                unsteady,
             });
+            state.unsteady |= state.missed >= CONFIRMING_SESSIONS;
             state.reason = reason;
             state.shown = state.shown.saturating_add(1);
             state.missed = 0;
@@ -354,16 +392,46 @@ impl Findings {
             Some(denial) if reason.code.row().resolve == Resolve::Relay => denial.since,
             _ => reason.since.unwrap_or(now),
         };
+        let known = self.states.remove(&reason.code);
+        let known = known.as_ref();
         let state = State {
-            since,
+            since: known.map_or(since, |known| known.since),
             shown: CONFIRMING_SESSIONS,
             missed: 0,
             arrived: now,
-            found: now,
-            confirmed: reason.code.row().confirmation != Confirmation::Window,
+            found: known.map_or(now, |known| known.found),
+            confirmed: reason.code.row().confirmation != Confirmation::Window
+                || known.is_some_and(|known| known.confirmed),
+            unsteady: known.is_some_and(|known| known.unsteady),
             reason: reason.clone(),
         };
         self.states.insert(reason.code, state);
+    }
+
+    /// Forgets the reasons that enough sessions no longer show.
+    fn end_what_is_over(&mut self, now: Timestamp) {
+        let ended = &mut self.ended;
+        self.states.retain(|code, state| {
+            let is_over = state.is_over(now);
+            if is_over && state.confirmed {
+                ended.insert(*code, now);
+            }
+            !is_over
+        });
+        ended.retain(|_, end| now.duration_since(*end) < UNSTEADY);
+    }
+
+    fn end_denial(&mut self, time: Timestamp) {
+        if self.denial.take().is_some_and(|denial| denial.confirmed) {
+            self.ended
+                .insert(ReasonCode::RejectedByExchangeOnline, time);
+        }
+    }
+
+    /// Whether a reason that had counted ended a short while before.
+    fn was_there_lately(&self, code: ReasonCode, time: Timestamp) -> bool {
+        let ended = self.ended.get(&code);
+        ended.is_some_and(|end| time.duration_since(*end) < UNSTEADY)
     }
 
     /// A verdict without anything to confirm holds at once; a bad one waits for its reasons.
@@ -390,13 +458,30 @@ impl Findings {
         } else {
             denial.sessions_with_another_certificate = 0;
         }
-        let changed = denial.sessions_with_another_certificate >= CONFIRMING_SESSIONS;
+        let changed =
+            denial.sessions_with_another_certificate >= CONFIRMING_SESSIONS && denial.may_end(time);
         let quiet = time.duration_since(denial.last) >= QUIET_PERIOD
             && denial.sessions_since >= QUIET_SESSIONS;
         if changed || quiet {
-            self.denial = None;
+            self.end_denial(time);
         }
         changed || quiet
+    }
+}
+
+impl State {
+    /// Whether enough sessions no longer show it.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let is_steady = self.confirmed && !self.unsteady;
+        let is_long_ago = now.duration_since(self.arrived) >= UNSTEADY;
+        self.missed >= CONFIRMING_SESSIONS && (is_steady || is_long_ago)
+    }
+}
+
+impl Denial {
+    /// Whether what speaks against it counts by now.
+    fn may_end(&self, time: Timestamp) -> bool {
+        !self.unsteady || time.duration_since(self.last) >= UNSTEADY
     }
 }
 

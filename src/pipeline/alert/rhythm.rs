@@ -3,15 +3,20 @@
 //! If nothing on the server matches `TlsCertificateName`, Exchange logs nothing at all: silence is a symptom. How much
 //! silence is too much depends on the connector, so it is learned from four weeks of its own history, hour by hour:
 //!
-//! - **A busy connector** is silent when by its own rhythm at least [`USUAL_SESSIONS`] sessions should have come by now.
-//!   What is usual in an hour is the lower quartile of the same hour of day on days of the same kind (Monday to
-//!   Friday, Saturday, Sunday; UTC). So nights and weekends expect what nights and weekends brought, and one holiday
-//!   does not spoil the picture. An hour that was never seen expects nothing.
-//! - **A quiet connector**, whose hours are mostly empty, is silent when its pause is three times as long as the
-//!   longest one before, and at least a day. This needs more than a week of history, so that a weekend is in it.
+//! - **By what is usual**: a connector is silent when by its own rhythm at least [`USUAL_SESSIONS`] sessions should have
+//!   come by now. What is usual in an hour is the lower quartile of the same hour of the same weekday: the least of two
+//!   or three weeks, the second of four. So nights, weekends, a Friday that ends early and any time zone expect what
+//!   they brought, and of four weeks one may be a holiday. As long as that hour of the week was seen once, it counts no
+//!   more than the lower quartile of the same hour on like days (Monday to Friday, Saturday, Sunday; UTC). Before it
+//!   was seen at all, like days alone count, and only from Tuesday to Thursday: at every other hour of UTC it is a
+//!   weekend somewhere.
+//! - **By its pauses**: a connector that is mostly quiet is silent when its pause is three times as long as the longest
+//!   one before, but no more than a week longer, and at least a day. This needs more than a week of history, so that a
+//!   weekend is in it.
 //!
-//! Neither speaks before a day of history, nor before an hour of silence, nor of a connector whose sessions all came in
-//! a few hours. `silent_after` in the configuration replaces
+//! Whichever comes first. Ten sessions that should have come may be less than a day, also of a quiet connector: one
+//! session every two hours is missed after twenty. Neither speaks before a day of history, nor before an hour of
+//! silence, nor of a connector whose sessions all came in a few hours. `silent_after` in the configuration replaces
 //! both.
 
 use jiff::SignedDuration;
@@ -41,9 +46,13 @@ const PAUSES_KNOWN: SignedDuration = SignedDuration::from_hours(8 * 24);
 const LEAST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// So many times the longest pause is too long.
 const PAUSE_FACTOR: i32 = 3;
+/// And so is one that is longer by this: else one silent week would excuse three.
+const PAUSE_SURPLUS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// So many hours are looked ahead for the moment at which enough sessions should have come: two weeks.
 const LOOK_AHEAD: i64 = 14 * 24;
+
+const WEEK_HOURS: usize = 7 * 24;
 
 const HOUR_MILLIS: i64 = 3_600_000;
 
@@ -132,7 +141,8 @@ impl Rhythm {
             (last.checked_add(LEAST_SILENCE).ok()?).max(first.checked_add(LEAST_HISTORY).ok()?);
         let by_pause = || {
             let pause = self.longest_pause();
-            let too_long = (pause * PAUSE_FACTOR).max(LEAST_PAUSE);
+            let too_long = (pause * PAUSE_FACTOR).min(pause + PAUSE_SURPLUS);
+            let too_long = too_long.max(LEAST_PAUSE);
             let is_known = last.duration_since(first) >= PAUSES_KNOWN;
             Limit::after(last, too_long, Silence::Pause(pause)).filter(|_| is_known)
         };
@@ -178,24 +188,34 @@ impl Rhythm {
         self.hours.resize(index + 1 - surplus, 0);
     }
 
-    /// The lower quartile of comparable hours; 0 when there is none.
+    /// How many sessions this hour should bring at least.
     fn usual(&self, hour: i64) -> u16 {
-        let wanted = kind_of(hour);
-        let Ok(first) = usize::try_from((hour - self.first_hour).rem_euclid(24)) else {
-            return 0;
-        };
-        let same_hour_of_day = self.hours.iter().zip(self.first_hour..);
-        let mut comparable: Vec<u16> = same_hour_of_day
-            .skip(first)
-            .step_by(24)
-            .filter(|(_, known)| kind_of(*known) == wanted)
-            .map(|(count, _)| *count)
+        let same_hour_of_week: Vec<u16> = self
+            .hours_alike(hour, WEEK_HOURS)
+            .map(|(count, _)| count)
             .collect();
-        comparable.sort_unstable();
-        comparable
-            .get(comparable.len() / 4)
-            .copied()
-            .unwrap_or_default()
+        let like_days = || {
+            let wanted = kind_of(hour);
+            self.hours_alike(hour, 24)
+                .filter(|(_, known)| kind_of(*known) == wanted)
+                .map(|(count, _)| count)
+                .collect()
+        };
+        match same_hour_of_week[..] {
+            [] if is_weekend_somewhere(hour) => 0,
+            [] => lower_quartile(like_days()),
+            [once] => lower_quartile(like_days()).min(once),
+            _ => lower_quartile(same_hour_of_week),
+        }
+    }
+
+    /// The known hours that are a whole number of periods away from this one: sessions in each, and the hour.
+    fn hours_alike(&self, hour: i64, period: usize) -> impl Iterator<Item = (u16, i64)> {
+        let period_hours = i64::try_from(period).unwrap_or(i64::MAX);
+        let first = (hour - self.first_hour).rem_euclid(period_hours);
+        let known = self.hours.iter().copied().zip(self.first_hour..);
+        let skipped = usize::try_from(first).unwrap_or(usize::MAX);
+        known.skip(skipped).step_by(period)
     }
 
     fn longest_pause(&self) -> SignedDuration {
@@ -219,6 +239,21 @@ fn kind_of(hour: i64) -> DayKind {
         Weekday::Sunday => DayKind::Sunday,
         _ => DayKind::Workday,
     }
+}
+
+/// Whether it is Friday to Monday, UTC.
+fn is_weekend_somewhere(hour: i64) -> bool {
+    let weekday = TimeZone::UTC.to_datetime(start_of(hour)).weekday();
+    !matches!(
+        weekday,
+        Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday
+    )
+}
+
+/// The value below which lies at most a quarter of them; 0 when there is none.
+fn lower_quartile(mut counts: Vec<u16>) -> u16 {
+    counts.sort_unstable();
+    counts.get(counts.len() / 4).copied().unwrap_or_default()
 }
 
 fn start_of(hour: i64) -> Timestamp {
@@ -282,6 +317,59 @@ mod tests {
         }
     }
 
+    /// Whatever the time zone, and however early Fridays end: no evening, morning or weekend is silence, from the second
+    /// day on, whichever weekday the first one is.
+    #[test]
+    fn no_time_zone_has_a_weekend_of_silence() {
+        for (name, ahead, friday_ends) in [
+            ("Tokyo", 9, 18),
+            ("Auckland", 13, 18),
+            ("Los Angeles", -8, 18),
+            ("Honolulu", -10, 18),
+            ("Friday", 0, 14),
+            ("Friday in Sydney", 10, 12),
+        ] {
+            let office = |hour: i64| {
+                let local = hour + ahead;
+                let ends = if local.div_euclid(24).rem_euclid(7) == 4 {
+                    friday_ends
+                } else {
+                    18
+                };
+                let open = (8..ends).contains(&local.rem_euclid(24));
+                let weekend = local.div_euclid(24).rem_euclid(7) >= 5;
+                if open && !weekend { 20 } else { 0 }
+            };
+            for first in [0, 3, 5] {
+                let mut rhythm = Rhythm::default();
+                for hour in first * 24..(first + 23) * 24 {
+                    let silence = rhythm.silence(None, at(hour));
+                    assert_eq!(silence, None, "{name}, from day {first}, hour {hour}");
+                    for _ in 0..office(hour) {
+                        rhythm.session(at(hour), at(hour));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_week_does_not_numb() {
+        // The fourth week was silent; on the next Tuesday it stops again, at noon.
+        let noon = 29 * 24 + 12;
+        let week = |hour: i64| hour / (7 * 24);
+        let rhythm = played(noon, |hour| if week(hour) == 3 { 0 } else { office(hour) });
+        assert_eq!(told_after(&rhythm, noon, 50), Some(noon + 1));
+        // A quiet one, too, is missed some day: a week later than its longest pause, from its last session on.
+        let rarely = |hour: i64| u16::from(hour % 10 == 0 && week(hour) != 1);
+        let rhythm = played(28 * 24, rarely);
+        let (last, pause) = (670, 340 - 160);
+        assert_eq!(
+            told_after(&rhythm, 28 * 24, 1000),
+            Some(last + pause + 7 * 24)
+        );
+    }
+
     #[test]
     fn a_busy_connector_that_stops_is_told_soon() {
         // Tuesday of the second week, silent from noon on: the hour that has begun does not count, the next one does.
@@ -331,15 +419,18 @@ mod tests {
         // One session every 10 hours.
         let rarely = |hour| u16::from(hour % 10 == 0);
         let rhythm = played(7 * 24, rarely);
-        let last = 160;
         assert_eq!(told_after(&rhythm, 168, 100), None, "a week is not enough");
         let rhythm = played(15 * 24, rarely);
-        let last_of_two_weeks = 350;
-        assert_eq!(told_after(&rhythm, 360, 500), Some(last_of_two_weeks + 30));
-        assert_ne!(last, last_of_two_weeks);
-        // One session every 2 hours: three pauses are 6 hours, but nobody is called before a day.
+        let last = 350;
+        assert_eq!(told_after(&rhythm, 360, 500), Some(last + 30));
+        // One session every 7 hours: three pauses are 21 hours, but no pause is too long before a day.
+        let rhythm = played(15 * 24, |hour| u16::from(hour % 7 == 0));
+        let last = 357;
+        assert_eq!(told_after(&rhythm, 360, 500), Some(last + 24));
+        // One session every 2 hours: ten of them should have come when the hour of the tenth is over.
         let rhythm = played(15 * 24, |hour| u16::from(hour % 2 == 0));
-        assert!(told_after(&rhythm, 360, 500).is_some_and(|hour| hour >= 358 + 10));
+        let last = 358;
+        assert_eq!(told_after(&rhythm, 360, 500), Some(last + 21));
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::pipeline::verdict::reason::Severity;
 /// Failed handshakes confirm each other only over at least this time: a broken line fails several at once.
 pub const FAILING_FOR: SignedDuration = SignedDuration::from_secs(60);
 
+/// What is observed where mail goes out without TLS, though a certificate is to be presented in it.
+pub const IN_CLEAR: &str = "mail goes out in clear, without STARTTLS,";
+
 /// What goes wrong on one connector of one server.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Troubles {
@@ -54,7 +57,7 @@ struct Refusals {
 }
 
 impl Troubles {
-    /// A handshake with Exchange Online failed; `error` is Exchange's own word for it.
+    /// A handshake with Exchange Online failed, or there was none; `error` is Exchange's own word for it, or [`IN_CLEAR`].
     pub fn tls_failed(&mut self, error: &str, time: Timestamp) {
         let Some(failing) = &mut self.failing else {
             self.failing = Some(Failing {

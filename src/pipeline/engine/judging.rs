@@ -22,12 +22,14 @@ use crate::pipeline::alert::disagreement::Disagreements;
 use crate::pipeline::alert::disagreement::Vote;
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::findings::Findings;
+use crate::pipeline::alert::findings::Refusal;
 use crate::pipeline::alert::rhythm::LEAST_SILENCE;
 use crate::pipeline::alert::rhythm::Limit;
 use crate::pipeline::alert::rhythm::Rhythm;
 use crate::pipeline::alert::silence;
 use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::alert::summary::Summaries;
+use crate::pipeline::alert::troubles::IN_CLEAR;
 use crate::pipeline::alert::troubles::Troubles;
 use crate::pipeline::alert::unseen::Read;
 use crate::pipeline::alert::unseen::Unseen;
@@ -101,6 +103,9 @@ struct Watched {
     patience: Option<Patience>,
     /// The streams that told of it.
     streams: Vec<StreamId>,
+    /// Whether they are those of its server, because none has told of it since it is watched.
+    #[serde(default)]
+    streams_are_guessed: bool,
     /// The fingerprint of what is expected of it.
     expected: String,
     /// Whether relay is followed in the sessions.
@@ -177,9 +182,7 @@ impl Judging {
             .watched
             .entry(place.clone())
             .or_insert_with(|| Watched::new(bench.expectation));
-        if !watched.streams.contains(&stream) {
-            watched.streams.push(stream);
-        }
+        watched.told_by(stream);
         watched.enter(observation, bench);
         self.relay_changed |= watched.findings.is_denied() != watched.follows_relay;
         let is_news = now.duration_since(observation.time) <= NEWS_AGE;
@@ -238,7 +241,12 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(&mut self, ledger: &Ledger, now: Timestamp) {
+    pub(super) fn expectations_changed(
+        &mut self,
+        ledger: &Ledger,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) {
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
@@ -267,7 +275,7 @@ impl Judging {
             }
             watched.patience = None;
         }
-        self.watch_known(ledger, now);
+        self.watch_known(ledger, sessions, now);
     }
 
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
@@ -287,8 +295,9 @@ impl Judging {
         }
     }
 
-    /// A connector that is judged from now on has been observed before: its last session is known from the ledger.
-    fn watch_known(&mut self, ledger: &Ledger, now: Timestamp) {
+    /// A connector that is judged from now on has been observed before: its last session is known from the ledger. The
+    /// ledger does not say which logs told of it, so until they do again it is all of its server.
+    fn watch_known(&mut self, ledger: &Ledger, sessions: &Sessions, now: Timestamp) {
         let standards = Standards {
             expectations: &self.expectations,
             inventory: &self.inventory,
@@ -312,6 +321,11 @@ impl Judging {
             watched.findings.session(&presentation, time, bench);
             watched.findings.expectation_changed(bench);
             watched.rhythm.session(time, now);
+            let of_server = sessions
+                .streams()
+                .filter(|(_, stream)| stream.server == place.server);
+            watched.streams = of_server.map(|(stream, _)| stream).collect();
+            watched.streams_are_guessed = true;
             self.watched.insert(place.clone(), watched);
         }
     }
@@ -455,6 +469,15 @@ impl Watched {
         }
     }
 
+    fn told_by(&mut self, stream: StreamId) {
+        if std::mem::take(&mut self.streams_are_guessed) {
+            self.streams.clear();
+        }
+        if !self.streams.contains(&stream) {
+            self.streams.push(stream);
+        }
+    }
+
     /// Whether one of the streams that told of it is among these.
     fn is_among(&self, streams: &[StreamId]) -> bool {
         self.streams.iter().any(|stream| streams.contains(stream))
@@ -479,9 +502,15 @@ impl Watched {
                 self.rhythm.session(time, bench.now.max(time));
                 self.troubles.tls_failed(error, time);
             }
+            Fact::InClear => {
+                self.rhythm.session(time, bench.now.max(time));
+                if bench.expectation.expects_a_certificate() {
+                    self.troubles.tls_failed(IN_CLEAR, time);
+                }
+            }
             Fact::Egress { address, .. } => self.findings.egress(*address),
             Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
-            Fact::Relayed => self.findings.relayed(time),
+            Fact::Relayed { null_sender } => self.findings.relayed(*null_sender, time),
             Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => {}
         }
     }
@@ -495,9 +524,14 @@ impl Watched {
     ) {
         let reply = reply_text(refused);
         if refused.class == ReplyClass::Attribution {
-            let presented = refused.presented;
-            self.findings
-                .denied(reply, presented, session, time, bench.now);
+            let refusal = Refusal {
+                reply,
+                presented: refused.presented,
+                null_sender: refused.null_sender,
+                session,
+                time,
+            };
+            self.findings.denied(refusal, bench.now);
         } else {
             self.troubles
                 .refused(refused.class, refused.code, reply, session, time);
@@ -559,9 +593,11 @@ impl Fact<'_> {
     /// Whether something may rest on it.
     fn is_evidence(&self) -> bool {
         match self {
-            Fact::Secured { .. } | Fact::TlsFailed { .. } | Fact::Egress { .. } | Fact::Relayed => {
-                true
-            }
+            Fact::Secured { .. }
+            | Fact::TlsFailed { .. }
+            | Fact::InClear
+            | Fact::Egress { .. }
+            | Fact::Relayed { .. } => true,
             Fact::Refused(refused) => match refused.class {
                 ReplyClass::Attribution | ReplyClass::Version | ReplyClass::Tls => true,
                 ReplyClass::Blocked | ReplyClass::Other => false,

@@ -249,6 +249,41 @@ fn a_connector_that_is_no_longer_expected_ends_its_alert() {
 }
 
 #[test]
+fn what_was_known_before_it_is_judged_hangs_on_the_logs_of_its_server() {
+    let known = || {
+        let mut story = Story::begin();
+        story
+            .engine
+            .set_expectations(Expectations::default(), at(0));
+        story.bad(1, 1);
+        assert_eq!(story.told(1), [""; 0]);
+        story
+    };
+    let expected = || expectations("mail.contoso.com");
+    // No session comes any more, and the logs go away.
+    let mut story = known();
+    story.engine.set_expectations(expected(), at(2));
+    assert_eq!(story.told(2), ["+ConnectorCertificateMismatch"]);
+    story.engine.forget_stream(story.stream, at(3));
+    assert_eq!(story.told(3), ["-ConnectorCertificateMismatch"]);
+    // Nothing is concluded while they are behind.
+    let mut story = known();
+    story.engine.set_behind(story.stream, true);
+    story.engine.set_expectations(expected(), at(2));
+    assert_eq!(story.told(2), [""; 0]);
+    story.engine.set_behind(story.stream, false);
+    assert_eq!(story.told(3), ["+ConnectorCertificateMismatch"]);
+    // As soon as one of them tells of it again, the others are no longer its business.
+    let mut story = known();
+    let other = story.engine.open_stream("EX01");
+    story.engine.set_behind(other, true);
+    story.engine.set_expectations(expected(), at(2));
+    assert_eq!(story.told(2), [""; 0]);
+    story.bad(3, 3);
+    assert_eq!(story.told(3), ["+ConnectorCertificateMismatch"]);
+}
+
+#[test]
 fn a_denial_is_cleared_by_a_recipient_elsewhere_only() {
     let denied = [
         ">|MAIL FROM:<a@contoso.com>",
@@ -270,11 +305,11 @@ fn a_denial_is_cleared_by_a_recipient_elsewhere_only() {
     }
     assert_eq!(say(&mut story, 30, &relayed), ["-ConnectorRelayDenied"]);
     // Both within one look, as when there is much to read.
-    for (second, end) in [(31, &denied[..]), (32, &denied), (33, &relayed)] {
+    for (second, end) in [(2031, &denied[..]), (2032, &denied), (2033, &relayed)] {
         story.session(second, second, "Outbound", "mail.contoso.com", end);
     }
-    assert_eq!(story.told(33), [""; 0], "it works again already");
-    assert_eq!(story.told(120), [""; 0]);
+    assert_eq!(story.told(2033), [""; 0], "it works again already");
+    assert_eq!(story.told(2120), [""; 0]);
 }
 
 #[test]

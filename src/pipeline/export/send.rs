@@ -68,7 +68,8 @@ impl SendConnector {
     /// because it talks to one of Exchange Online's hosts.
     pub fn is_hybrid(&self) -> bool {
         let is_online = |host: &String| {
-            reply::is_exchange_online(host.strip_prefix("*.").unwrap_or(host.as_str()))
+            let host = host.strip_prefix("*.").unwrap_or(host.as_str());
+            reply::is_exchange_online(host.as_bytes())
         };
         self.cloud_services_mail_enabled == Some(true)
             || self.tls_domain.iter().any(is_online)

@@ -112,6 +112,11 @@ fn push_masked(word: &str, masked: &mut String) {
 
 /// A mail address, also encoded (VERP, URL, HTML); `DOMAIN\user`; a path of the directory (`/o=Contoso/…/cn=joe`).
 fn is_address(word: &str) -> bool {
+    // Whatever is looked for below holds one of these; few words do.
+    let is_sign = |byte| matches!(byte, b'@' | b'=' | b'%' | b'&' | b'/' | b'\\');
+    if !word.bytes().any(is_sign) {
+        return false;
+    }
     let lower = word.to_lowercase();
     let encoded = ["@", "=40", "%40", "&#64;", "/o=", "/cn="];
     encoded.iter().any(|sign| lower.contains(sign))
@@ -124,6 +129,11 @@ fn is_address(word: &str) -> bool {
 /// Long runs of digits or hex, GUIDs, times, IP addresses, and names with so many digits in them: they name one message,
 /// one mailbox or one machine.
 fn is_id(word: &str) -> bool {
+    // Whatever is looked for below holds a digit, or the colons of an IPv6 address; few words do.
+    let is_sign = |byte: u8| byte.is_ascii_digit() || byte == b':';
+    if !word.bytes().any(is_sign) {
+        return false;
+    }
     let core = word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
     let bare = core.split_once('%').map_or(core, |(address, _)| address);
     if bare.parse::<IpAddr>().is_ok() || word.parse::<IpAddr>().is_ok() {

@@ -15,6 +15,9 @@ pub(super) struct Dialogue {
     pub(super) aligned: bool,
     /// Which commands are recipients outside the accepted domains, oldest first.
     pub(super) outside: Vec<u32>,
+    /// Whether the mail of the last MAIL command has the null sender. Not the address: that goes nowhere.
+    #[serde(default)]
+    pub(super) null_sender: bool,
     /// Whether the last command was EHLO or HELO.
     pub(super) greeting: bool,
 }
@@ -22,6 +25,13 @@ pub(super) struct Dialogue {
 /// Whether a row's data is this command, without case.
 pub(super) fn is_command(data: &[u8], command: &[u8]) -> bool {
     data.trim_ascii_end().eq_ignore_ascii_case(command)
+}
+
+/// Whether a MAIL command names a sender, and if so, whether it is the null one (`MAIL FROM:<>`).
+pub(super) fn is_null_sender(data: &[u8]) -> Option<bool> {
+    let (command, path) = data.split_at_checked(b"MAIL FROM:".len())?;
+    let path = path.trim_ascii_start();
+    (command.eq_ignore_ascii_case(b"MAIL FROM:")).then(|| path.starts_with(b"<>"))
 }
 
 /// The domain of the path between the angle brackets. What stands behind it, like the `ORCPT=` of a message that was

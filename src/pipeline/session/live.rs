@@ -29,6 +29,7 @@ use crate::pipeline::session::Refused;
 use crate::pipeline::session::RelayWatch;
 use crate::pipeline::session::dialogue::Dialogue;
 use crate::pipeline::session::dialogue::is_command;
+use crate::pipeline::session::dialogue::is_null_sender;
 use crate::pipeline::session::dialogue::is_outside;
 use crate::pipeline::tls;
 
@@ -114,6 +115,9 @@ pub(super) struct Session {
     contiguous: bool,
     exchange_online: bool,
     phase: Phase,
+    /// Whether it has been said that mail goes out in clear.
+    #[serde(default)]
+    in_clear: bool,
     #[serde(skip)]
     pub(super) offered: Option<Arc<Certificate>>,
     #[serde(skip)]
@@ -163,6 +167,7 @@ impl Session {
             contiguous: false,
             exchange_online: false,
             phase: Phase::Plain,
+            in_clear: false,
             offered: None,
             presented: None,
             block: None,
@@ -187,6 +192,7 @@ impl Session {
         }
         self.contiguous = false;
         self.dialogue.aligned = false;
+        self.dialogue.null_sender = false;
         Order::Gap
     }
 
@@ -281,12 +287,14 @@ impl Session {
         scene: &mut Scene<'_, F>,
     ) {
         let handshake = self.phase.handshake();
-        self.offered = Some(Arc::clone(&certificate));
-        let fact = Fact::Offered {
-            certificate,
-            handshake,
-        };
-        scene.say(self, time, fact);
+        self.offered = Some(certificate);
+        if let Some(certificate) = &self.offered {
+            let fact = Fact::Offered {
+                certificate,
+                handshake,
+            };
+            scene.say(self, time, fact);
+        }
     }
 
     fn secured<F: FnMut(Observation<'_>)>(
@@ -296,7 +304,7 @@ impl Session {
         scene: &mut Scene<'_, F>,
     ) {
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
-        let presented = match (phase, self.offered.take()) {
+        self.presented = match (phase, self.offered.take()) {
             (
                 Phase::Asked(Handshake::StartTls) | Phase::Ready(Handshake::StartTls),
                 Some(certificate),
@@ -306,15 +314,14 @@ impl Session {
             }
             _ => None,
         };
-        self.presented.clone_from(&presented);
         let fact = Fact::Secured {
             protocol: tls::protocol(context),
-            presented,
+            presented: self.presented.as_ref(),
         };
         scene.say(self, time, fact);
     }
 
-    fn command<F>(&mut self, row: &Row<'_>, scene: &Scene<'_, F>) {
+    fn command<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
         let data = row.data.raw();
         let index = self.dialogue.sent;
         self.dialogue.sent = index.saturating_add(1);
@@ -323,6 +330,11 @@ impl Session {
             Some(b'E' | b'H') => self.dialogue.greeting = true,
             Some(b'S') if is_command(data, b"STARTTLS") => self.ask(Handshake::StartTls),
             Some(b'X') if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
+            Some(b'M') => {
+                if let Some(null_sender) = is_null_sender(data) {
+                    self.mail(null_sender, row.time(), scene);
+                }
+            }
             Some(b'R') if !scene.relay_watch.is_empty() => {
                 if let Some(accepted) = scene.relay_watch.get(&scene.place(self))
                     && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
@@ -332,6 +344,21 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn mail<F: FnMut(Observation<'_>)>(
+        &mut self,
+        null_sender: bool,
+        time: Timestamp,
+        scene: &mut Scene<'_, F>,
+    ) {
+        self.dialogue.null_sender = null_sender;
+        // What an answer to an earlier recipient would mean is not known any more.
+        self.dialogue.outside.clear();
+        if self.phase == Phase::Plain && self.dialogue.aligned && !self.in_clear {
+            self.in_clear = true;
+            scene.say(self, time, Fact::InClear);
         }
     }
 
@@ -388,7 +415,8 @@ impl Session {
         if dialogue.outside.first() == Some(&index) {
             dialogue.outside.remove(0);
             if dialogue.aligned && matches!(code, 250 | 251) {
-                scene.say(self, time, Fact::Relayed);
+                let null_sender = dialogue.null_sender;
+                scene.say(self, time, Fact::Relayed { null_sender });
             }
         }
     }
@@ -475,6 +503,7 @@ impl Session {
             enhanced: open.enhanced,
             text: &open.text,
             presented: self.presented.as_ref(),
+            null_sender: self.dialogue.null_sender,
         };
         scene.say(self, time, Fact::Refused(refused));
     }

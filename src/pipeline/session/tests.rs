@@ -66,7 +66,9 @@ fn said(fact: &Fact<'_>) -> Option<String> {
         Fact::Egress { address, first } => format!("egress {address} {first}"),
         Fact::BannerMasked => "masked".to_owned(),
         Fact::Refused(refused) => format!("refused {} {}", refused.code, refused.text),
-        Fact::Relayed => "relayed".to_owned(),
+        Fact::InClear => "in clear".to_owned(),
+        Fact::Relayed { null_sender: false } => "relayed".to_owned(),
+        Fact::Relayed { null_sender: true } => "relayed without sender".to_owned(),
     })
 }
 
@@ -92,7 +94,7 @@ fn watching() -> (Sessions, StreamId) {
 fn feed(sessions: &mut Sessions, stream: StreamId, text: &str) -> Told {
     let mut told = Told::default();
     LogFile::default().feed(text.as_bytes(), |row| {
-        sessions.row(stream, &row, &mut |observation| {
+        sessions.row(stream, row, &mut |observation| {
             told.started += usize::from(matches!(observation.fact, Fact::Started));
             told.facts.extend(said(&observation.fact));
         });
@@ -262,7 +264,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|250 2.1.5 ok",
                 "<|250 2.1.5 ok",
             ][..],
-            &["relayed"][..],
+            &["in clear", "relayed"][..],
         ),
         (
             &[
@@ -273,7 +275,7 @@ fn replies_find_their_commands_when_they_are_pipelined() {
                 "<|550 5.7.64 no",
                 "<|250 2.1.5 ok",
             ],
-            &["refused 550 no"],
+            &["in clear", "refused 550 no"],
         ),
         (
             &[
@@ -319,6 +321,30 @@ fn replies_find_their_commands_when_they_are_pipelined() {
         ),
         (&[">|RCPT TO:<\"a>@b\"@contoso.com>", "<|250 ok"], &[]),
         (&[">|RSET", "<|250 ok"], &[]),
+        (
+            &[
+                ">|mail from: <> SIZE=5",
+                ">|RCPT TO:<c@fabrikam.example>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+                ">|MAIL FROM:<a@contoso.com>",
+                ">|RCPT TO:<c@fabrikam.example>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+            ],
+            &["in clear", "relayed without sender", "relayed"],
+        ),
+        (
+            // The next mail begins before the answer: nobody knows whose it is.
+            &[
+                ">|MAIL FROM:<a@contoso.com>",
+                ">|RCPT TO:<c@fabrikam.example>",
+                ">|MAIL FROM:<>",
+                "<|250 2.1.0 ok",
+                "<|250 2.1.5 ok",
+            ],
+            &["in clear"],
+        ),
     ] {
         assert_eq!(tell(&[&start, story].concat()), expected, "{story:?}");
     }
@@ -352,7 +378,7 @@ fn a_refusal_counts_once_however_many_lines_it_has() {
         (&["<|451-4.7.0 one"], &["refused 451 one"]),
         (&["<|250 ok", "<|354 go"], &[]),
     ] {
-        let story = [&["+", ">|MAIL FROM:<>", ">|QUIT"], story].concat();
+        let story = [&["+", ">|NOOP", ">|QUIT"], story].concat();
         assert_eq!(tell(&story), expected, "{story:?}");
     }
 }
@@ -404,6 +430,31 @@ fn the_address_is_believed_only_from_exchange_online() {
         tell(&twice),
         ["egress 203.0.113.7 true", "egress 203.0.113.7 false"]
     );
+}
+
+#[test]
+fn mail_in_clear_is_said_once_and_only_if_every_row_was_seen() {
+    let mail = [
+        ">|MAIL FROM:<a@contoso.com>",
+        "<|250 ok",
+        ">|MAIL FROM:<>",
+        "<|250 ok",
+    ];
+    let start = ["+", "<|220 ready", ">|EHLO ex01", "<|250 hi"];
+    let secured = [
+        ">|STARTTLS",
+        "<|220 go",
+        "*||TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded",
+    ];
+    let refused = [">|STARTTLS", "<|250 no"];
+    let in_clear = |between: &[&str]| {
+        let said = tell(&[&start, between, &mail].concat());
+        said.iter().filter(|it| *it == "in clear").count()
+    };
+    assert_eq!(in_clear(&[]), 1);
+    assert_eq!(in_clear(&refused), 1);
+    assert_eq!(in_clear(&["!"]), 0, "a lost row");
+    assert_eq!(in_clear(&secured), 0);
 }
 
 #[test]

@@ -283,7 +283,7 @@ fn impact(code: ReasonCode) -> &'static str {
             "Afterwards Exchange Online no longer accepts it: relayed mail bounces or waits in the queue."
         }
         ReasonCode::TlsFailing => {
-            "Mail to Exchange Online waits in the queue, and bounces when it has waited too long."
+            "Mail to Exchange Online waits in the queue, and bounces when it has waited too long; what goes out in clear arrives as anonymous."
         }
         ReasonCode::VersionThrottled => {
             "Mail is delayed, later refused, until the server is updated or retired."

@@ -1,5 +1,7 @@
 //! Stories: what the sessions of one connector show, second by second, and which alerts are confirmed then.
 
+mod unsteady;
+
 use std::sync::Arc;
 
 use super::*;
@@ -87,7 +89,8 @@ fn expectation(by_address: bool) -> Expectation {
 }
 
 /// One line of a story: `second[@row second] what`, and the alerts confirmed after it. `what` is a presentation,
-/// `denied N` (by session N), `denied N of good`, `relayed`, an address, or nothing (time passes).
+/// `denied N` (by session N), `denied N of good`, `denied N of null`, `relayed`, `relayed null` (both with the null
+/// sender), an address, or nothing (time passes).
 type Line = (&'static str, &'static [&'static str]);
 
 fn play(by_address: bool, story: &[Line]) {
@@ -109,11 +112,17 @@ fn play(by_address: bool, story: &[Line]) {
             findings.session(&shown, time, bench);
         } else if let Some(denied) = what.strip_prefix("denied ") {
             let (session, own) = denied.split_once(" of ").unwrap_or((denied, ""));
-            let session = SessionId(session.parse().unwrap());
-            let reply = "550 5.7.64 TenantAttribution".to_owned();
-            findings.denied(reply, presentation(own).as_ref(), session, time, now);
-        } else if what == "relayed" {
-            findings.relayed(time);
+            let presented = presentation(own);
+            let refusal = Refusal {
+                reply: "550 5.7.64 TenantAttribution".to_owned(),
+                presented: presented.as_ref(),
+                null_sender: own == "null",
+                session: SessionId(session.parse().unwrap()),
+                time,
+            };
+            findings.denied(refusal, now);
+        } else if let Some(sender) = what.strip_prefix("relayed") {
+            findings.relayed(sender == " null", time);
         } else if !what.is_empty() {
             findings.egress(what.parse().unwrap());
         }
@@ -315,6 +324,29 @@ fn an_older_acceptance_does_not_clear_a_newer_denial() {
 }
 
 #[test]
+fn mail_with_a_sender_says_nothing_of_mail_without() {
+    play(
+        false,
+        &[
+            ("0 good", &[]),
+            ("100 denied 1 of null", &[]),
+            ("101 relayed", &[]),
+            ("102 denied 2 of null", &[DENIED]),
+            ("103 relayed", &[DENIED]),
+            ("104 relayed null", &[]),
+            ("2105 denied 3", &[]),
+            ("2106 denied 4", &[DENIED]),
+            ("2107 relayed null", &[]),
+            ("4108 denied 5 of null", &[]),
+            ("4109 denied 6", &[DENIED]),
+            ("4110 relayed", &[DENIED]),
+            ("4111 renewed", &[DENIED]),
+            ("4112 renewed", &[]),
+        ],
+    );
+}
+
+#[test]
 fn the_clock_alone_ends_a_certificate() {
     // A logged date is off by up to 14 h.
     play(false, &[("0 soon", &[]), ("30", &[]), ("31", &[MISMATCH])]);
@@ -333,12 +365,12 @@ fn an_address_counts_by_sessions_like_everything_else() {
             ("5 good", &[]),
             ("6 good", &[]),
             ("7 198.51.100.1", &[]),
-            ("90", &[]),
-            ("91 good", &[]),
-            ("92 good", &[EGRESS]),
-            ("93 203.0.113.7", &[EGRESS]),
-            ("94 good", &[EGRESS]),
-            ("95 good", &[]),
+            ("1803", &[]),
+            ("1804 good", &[]),
+            ("1805 good", &[EGRESS]),
+            ("1806 203.0.113.7", &[EGRESS]),
+            ("1807 good", &[EGRESS]),
+            ("1808 good", &[]),
         ],
     );
 }
@@ -391,6 +423,17 @@ impl Stage {
             inventory,
             findings: Findings::default(),
         }
+    }
+
+    fn expectation_changed(&mut self, second: i64) {
+        self.findings.expectation_changed(Bench {
+            server: "EX01",
+            connector: "Outbound",
+            expectation: &self.expectation,
+            inventory: &self.inventory,
+            settings: &Settings::default(),
+            now: at(second),
+        });
     }
 
     /// A session, or nothing, and the alerts with their beginnings, in seconds of the story.
@@ -473,6 +516,27 @@ fn a_rollout_may_take_its_window() {
     assert_eq!(stage.at(4 * HOUR + 11, ""), [], "it was taken away again");
     stage.inventory = renewed();
     assert_eq!(stage.at(4 * HOUR + 12, ""), [], "a new window");
+    assert_eq!(stage.at(7 * HOUR, ""), []);
+    stage.expectation.accepted_domains = Some(vec!["contoso.com".to_owned()]);
+    stage.expectation_changed(7 * HOUR);
+    assert_eq!(stage.at(8 * HOUR + 11, ""), []);
+    let told = [(RENEWAL, 4 * HOUR + 12)];
+    assert_eq!(stage.at(8 * HOUR + 12, ""), told, "the same window");
+    stage.expectation.accepted_domains = None;
+    stage.expectation_changed(9 * HOUR);
+    assert_eq!(stage.at(9 * HOUR, ""), told, "nothing ends, nothing begins");
+}
+
+#[test]
+fn a_warning_does_not_hide_what_is_not_known() {
+    let mut stage = Stage::new(Inventory::default());
+    stage.expectation = expectation(true);
+    assert_eq!(stage.at(0, "soon").len(), 0);
+    assert_eq!(stage.at(1, "soon").len(), 1, "it nears its end");
+    assert_eq!(stage.findings.verdict(), Verdict::Unknown, "no address");
+    stage.findings.egress("203.0.113.7".parse().unwrap());
+    assert_eq!(stage.at(2, "soon").len(), 1);
+    assert_eq!(stage.findings.verdict(), Verdict::Match);
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! Digits → numbers.
+
+use wide::u8x16;
+
+/// The value of sixteen hexadecimal digits of either case, and nothing but digits.
+///
+/// A session id stands in every row, so its digits are read side by side instead of one after the other.
+#[inline]
+pub(super) fn hexadecimal(digits: &[u8; 16]) -> Option<u64> {
+    let each = u8x16::splat;
+    let text = u8x16::new(*digits);
+    let digit = text - each(b'0');
+    let is_digit = digit.simd_eq(digit.min(each(9)));
+    let letter = (text | each(0x20)) - each(b'a');
+    let is_letter = letter.simd_eq(letter.min(each(5)));
+    if !(is_digit | is_letter).all() {
+        return None;
+    }
+    let values = digit & is_digit | (letter + each(10)) & is_letter;
+    let values = values.to_array();
+    let [high, low] = [values.first_chunk(), values.last_chunk()];
+    Some(joined(*high?) << 32 | joined(*low?))
+}
+
+/// Eight values below 16 as one number.
+fn joined(values: [u8; 8]) -> u64 {
+    let values = u64::from_be_bytes(values);
+    let pairs = (values | values >> 4) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;
+    (fours | fours >> 16) & 0xFFFF_FFFF
+}
+
+/// Milliseconds of `:ss.fffZ`, and of nothing else.
+#[inline]
+pub(super) fn millis_of_minute(text: [u8; 8]) -> Option<u32> {
+    /// How far each byte may lie above that of the zero.
+    const LIMITS: [u8; 8] = [0, 5, 9, 0, 9, 9, 9, 0];
+    let zero = u64::from_le_bytes(*b":00.000Z");
+    let values = u64::from_le_bytes(text) ^ zero;
+    if is_beyond(values, u64::from_le_bytes(LIMITS)) {
+        return None;
+    }
+    let [_, tens, seconds, _, hundreds, rest @ .., _] = values.to_le_bytes().map(u32::from);
+    Some(tens * 10_000 + seconds * 1_000 + hundreds * 100 + rest[0] * 10 + rest[1])
+}
+
+/// The value of one to ten decimal digits, and nothing but digits.
+#[inline]
+pub(super) fn decimal(digits: &[u8]) -> Option<u32> {
+    if !(1..=10).contains(&digits.len()) {
+        return None;
+    }
+    let mut value = 0;
+    for digit in digits {
+        value = value * 10 + u64::from(char::from(*digit).to_digit(10)?);
+    }
+    u32::try_from(value).ok()
+}
+
+/// Whether any byte of a word is greater than that of the other, whose bytes are below 128.
+fn is_beyond(values: u64, limits: u64) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const MOST: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    // What is added takes a byte to its highest bit exactly if it is beyond. A byte that has that bit already may
+    // carry into its neighbour, but then the answer is known.
+    let taken = values.wrapping_add(MOST - limits);
+    (values | taken) & HIGH != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the standard library reads digits.
+    fn expected(digits: [u8; 16]) -> Option<u64> {
+        digits.iter().try_fold(0, |value, &digit| {
+            Some(value << 4 | u64::from(char::from(digit).to_digit(16)?))
+        })
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_read_as_the_standard_library_reads_it() {
+        for place in 0..16 {
+            for byte in 0..=u8::MAX {
+                for mut digits in [*b"09afAF5c08DE41A5", [b'F'; 16], [b'0'; 16]] {
+                    digits[place] = byte;
+                    assert_eq!(hexadecimal(&digits), expected(digits), "{digits:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn decimal_digits_have_a_limit() {
+        assert_eq!(decimal(b"4294967295"), Some(u32::MAX));
+        assert_eq!(decimal(b"0000000012"), Some(12));
+        for broken in [&b""[..], b"4294967296", b"00000000001", b"1 ", b"-1", b"+1"] {
+            assert_eq!(decimal(broken), None);
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_minute_is_read_and_nothing_else() {
+        for millis in (0..60_000).step_by(7) {
+            let text = format!(":{:02}.{:03}Z", millis / 1000, millis % 1000);
+            let text = text.as_bytes().first_chunk().copied();
+            assert_eq!(text.and_then(millis_of_minute), Some(millis));
+        }
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut text = *b":59.987Z";
+                let limit = match place {
+                    0 | 3 | 7 => text[place],
+                    1 => b'5',
+                    _ => b'9',
+                };
+                let is_sound =
+                    byte == text[place] || (b'0'..=limit).contains(&byte) && limit.is_ascii_digit();
+                text[place] = byte;
+                assert_eq!(millis_of_minute(text).is_some(), is_sound, "{text:?}");
+            }
+        }
+    }
+}
