@@ -343,19 +343,23 @@ impl<D: Disk> Pass<D> {
         let mut due = Vec::new();
         for (path, folder) in &mut self.folders {
             for copy in &mut folder.copies {
-                // One that was just found may go on where the file itself ends.
-                if copy.looked == now || now.duration_since(copy.looked) >= COPY_LOOK {
+                let is_new = copy.looked == now;
+                if is_new || now.duration_since(copy.looked) >= COPY_LOOK {
                     copy.looked = now;
-                    due.push((path.clone(), Arc::clone(&copy.name), copy.of));
+                    due.push((path.clone(), Arc::clone(&copy.name), copy.of, is_new));
                 }
             }
         }
-        for (path, name, of) in due {
+        for (path, name, of, is_new) in due {
             let Some(at) = self.holder(of) else {
                 // The file itself is gone: this one is looked at like any other.
                 self.drop_copy(&path, &name);
                 continue;
             };
+            // One that was just found may go on where a file that is away ends. A file that is there is read first.
+            if is_new && self.followed(&at, of).is_some_and(|file| !file.missing) {
+                continue;
+            }
             match self.weigh_copy(&path, &name, &at, of) {
                 Ok(Copy::Behind) | Err(_) => {}
                 Ok(Copy::Another) => self.drop_copy(&path, &name),

@@ -6,6 +6,7 @@
 //! confirmed; [`Alerts`] says what begins and ends by it.
 
 mod kept;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -13,26 +14,16 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::Serialize;
 
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::alert::disagreement::Disagreements;
 use crate::pipeline::alert::disagreement::Vote;
 use crate::pipeline::alert::findings::Confirmed;
-use crate::pipeline::alert::findings::Findings;
-use crate::pipeline::alert::findings::Refusal;
-use crate::pipeline::alert::rhythm::LEAST_SILENCE;
-use crate::pipeline::alert::rhythm::Limit;
-use crate::pipeline::alert::rhythm::Rhythm;
-use crate::pipeline::alert::silence;
-use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::alert::summary::Summaries;
-use crate::pipeline::alert::troubles::IN_CLEAR;
-use crate::pipeline::alert::troubles::Troubles;
 use crate::pipeline::alert::unseen::Read;
 use crate::pipeline::alert::unseen::Unseen;
+use crate::pipeline::engine::judging::watched::Watched;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::expectation::Settings;
@@ -41,27 +32,18 @@ use crate::pipeline::ledger::Ledger;
 use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::record;
-use crate::pipeline::record::SessionId;
-use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::saved::Written;
-use crate::pipeline::session::Fact;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
-use crate::pipeline::session::Refused;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Verdict;
-use crate::pipeline::verdict::one_command;
 
 /// A finding older than this changes the state but is not told on its own; the state that it leads to is.
 pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
-
-/// A server's clock may be so far ahead of certdrift's (Kerberos allows as much): its rows keep their own time, so that
-/// two machines that read them at different moments say the same. A row dated later counts as now.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// As many connectors are judged as the ledger keeps.
 #[derive(Debug, Default)]
@@ -89,36 +71,6 @@ pub(super) struct Judging {
     written: Written,
     /// Whether something is to be told that is not on disk yet.
     pub(super) is_urgent: bool,
-}
-
-/// A connector that is judged.
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Watched {
-    findings: Findings,
-    troubles: Troubles,
-    rhythm: Rhythm,
-    /// What the silence of the connector has led to; kept while nothing can be concluded.
-    silence: Option<Confirmed>,
-    /// When its silence is too long, found out anew each hour, and for good when an hour of silence has passed.
-    patience: Option<Patience>,
-    /// The streams that told of it.
-    streams: Vec<StreamId>,
-    /// Whether they are those of its server, because none has told of it since it is watched.
-    #[serde(default)]
-    streams_are_guessed: bool,
-    /// The fingerprint of what is expected of it.
-    expected: String,
-    /// Whether relay is followed in the sessions.
-    #[serde(skip)]
-    follows_relay: bool,
-}
-
-/// For how long a connector may be silent.
-#[derive(Debug, Deserialize, Serialize)]
-struct Patience {
-    /// The session after which the silence began.
-    last: Timestamp,
-    limit: Option<Limit>,
 }
 
 /// What a [`Bench`] needs of the whole, apart from the connectors.
@@ -273,7 +225,7 @@ impl Judging {
                 watched.expected = bench.expectation.fingerprint();
                 watched.findings.expectation_changed(bench);
             }
-            watched.patience = None;
+            watched.forget_patience();
         }
         self.watch_known(ledger, sessions, now);
     }
@@ -459,158 +411,4 @@ fn is_excused(expectation: &Expectation, now: Timestamp) -> bool {
         .iter()
         .any(|renewal| renewal.from <= now && now <= renewal.until);
     accepts || planned
-}
-
-impl Watched {
-    fn new(expectation: &Expectation) -> Self {
-        Self {
-            expected: expectation.fingerprint(),
-            ..Self::default()
-        }
-    }
-
-    fn told_by(&mut self, stream: StreamId) {
-        if std::mem::take(&mut self.streams_are_guessed) {
-            self.streams.clear();
-        }
-        if !self.streams.contains(&stream) {
-            self.streams.push(stream);
-        }
-    }
-
-    /// Whether one of the streams that told of it is among these.
-    fn is_among(&self, streams: &[StreamId]) -> bool {
-        self.streams.iter().any(|stream| streams.contains(stream))
-    }
-
-    fn enter(&mut self, observation: &Observation<'_>, bench: Bench<'_>) {
-        let is_ahead = observation.time.duration_since(bench.now) > CLOCK_SKEW;
-        let time = if is_ahead {
-            bench.now
-        } else {
-            observation.time
-        };
-        match &observation.fact {
-            Fact::Secured { presented, .. } => {
-                self.rhythm.session(time, bench.now.max(time));
-                self.troubles.secured(time);
-                if let Some(presentation) = presented {
-                    self.findings.session(presentation, time, bench);
-                }
-            }
-            Fact::TlsFailed { error } => {
-                self.rhythm.session(time, bench.now.max(time));
-                self.troubles.tls_failed(error, time);
-            }
-            Fact::InClear => {
-                self.rhythm.session(time, bench.now.max(time));
-                if bench.expectation.expects_a_certificate() {
-                    self.troubles.tls_failed(IN_CLEAR, time);
-                }
-            }
-            Fact::Egress { address, .. } => self.findings.egress(*address),
-            Fact::Refused(refused) => self.refused(refused, observation.session, time, bench),
-            Fact::Relayed { null_sender } => self.findings.relayed(*null_sender, time),
-            Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => {}
-        }
-    }
-
-    fn refused(
-        &mut self,
-        refused: &Refused<'_>,
-        session: SessionId,
-        time: Timestamp,
-        bench: Bench<'_>,
-    ) {
-        let reply = reply_text(refused);
-        if refused.class == ReplyClass::Attribution {
-            let refusal = Refusal {
-                reply,
-                presented: refused.presented,
-                null_sender: refused.null_sender,
-                session,
-                time,
-            };
-            self.findings.denied(refusal, bench.now);
-        } else {
-            self.troubles
-                .refused(refused.class, refused.code, reply, session, time);
-        }
-    }
-
-    /// Whether the connector has been silent for too long. Its logs have been read up to now.
-    fn listen(&mut self, bench: Bench<'_>, sessions: &Sessions) {
-        let newest = |stream: &StreamId| sessions.stream(*stream)?.last_millis;
-        let last_row = self.streams.iter().filter_map(newest).max();
-        let Some(last) = self.rhythm.last() else {
-            return;
-        };
-        let is_silent = bench.now.duration_since(last) >= LEAST_SILENCE;
-        let found_for = |patience: &Patience| {
-            let same_hour = last.as_second() / 3600 == patience.last.as_second() / 3600;
-            patience.last == last || (same_hour && !is_silent)
-        };
-        if !self.patience.as_ref().is_some_and(found_for) {
-            let limit = self.rhythm.limit(silence::configured(bench.expectation));
-            self.patience = Some(Patience { last, limit });
-        }
-        let limit = self.patience.as_ref().and_then(|patience| patience.limit);
-        let surroundings = Surroundings {
-            connector: bench.connector,
-            expectation: bench.expectation,
-            last_row: last_row.map(record::timestamp),
-            now: bench.now,
-        };
-        self.silence = silence::silence(last, limit, &surroundings);
-    }
-
-    /// For how long it may be silent, as far as that is known.
-    fn silent_after(&self) -> Option<SignedDuration> {
-        let patience = self.patience.as_ref()?;
-        Some(patience.limit?.at.duration_since(patience.last))
-    }
-
-    /// Everything that counts and belongs to an alert.
-    fn confirmed(&self, connector: &str) -> Vec<Confirmed> {
-        let mut confirmed = self.findings.confirmed();
-        confirmed.extend(self.troubles.confirmed(connector));
-        confirmed.extend(self.silence.clone());
-        confirmed
-    }
-
-    /// Everything that holds, gravest first.
-    fn reasons(&self, connector: &str) -> Vec<crate::pipeline::verdict::reason::Reason> {
-        let mut reasons = self.findings.reasons();
-        let others = self.troubles.confirmed(connector).into_iter();
-        reasons.extend(others.chain(self.silence.clone()).map(|it| it.reason));
-        reasons.sort_by_key(|reason| (std::cmp::Reverse(reason.severity), reason.code));
-        one_command(reasons.iter_mut().map(|reason| &mut reason.action));
-        reasons
-    }
-}
-
-impl Fact<'_> {
-    /// Whether something may rest on it.
-    fn is_evidence(&self) -> bool {
-        match self {
-            Fact::Secured { .. }
-            | Fact::TlsFailed { .. }
-            | Fact::InClear
-            | Fact::Egress { .. }
-            | Fact::Relayed { .. } => true,
-            Fact::Refused(refused) => match refused.class {
-                ReplyClass::Attribution | ReplyClass::Version | ReplyClass::Tls => true,
-                ReplyClass::Blocked | ReplyClass::Other => false,
-            },
-            Fact::Started | Fact::Offered { .. } | Fact::BannerMasked => false,
-        }
-    }
-}
-
-/// A reply as one line, without addresses and ids.
-fn reply_text(refused: &Refused<'_>) -> String {
-    match refused.enhanced {
-        Some(enhanced) => format!("{} {enhanced} {}", refused.code, refused.text),
-        None => format!("{} {}", refused.code, refused.text),
-    }
 }

@@ -531,11 +531,12 @@ fn a_rollout_may_take_its_window() {
 fn a_warning_does_not_hide_what_is_not_known() {
     let mut stage = Stage::new(Inventory::default());
     stage.expectation = expectation(true);
-    assert_eq!(stage.at(0, "soon").len(), 0);
-    assert_eq!(stage.at(1, "soon").len(), 1, "it nears its end");
+    stage.expectation.tls_certificate_name = Some("<S>CN=another".to_owned());
+    assert_eq!(stage.at(0, "good").len(), 0);
+    assert_eq!(stage.at(1, "good").len(), 1, "it is not what is set up");
     assert_eq!(stage.findings.verdict(), Verdict::Unknown, "no address");
     stage.findings.egress("203.0.113.7".parse().unwrap());
-    assert_eq!(stage.at(2, "soon").len(), 1);
+    assert_eq!(stage.at(2, "good").len(), 1);
     assert_eq!(stage.findings.verdict(), Verdict::Match);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::pipeline::alert::Alerts;
 use crate::pipeline::alert::EPISODES;
 use crate::pipeline::engine::judging::Judging;
-use crate::pipeline::engine::judging::Watched;
+use crate::pipeline::engine::judging::watched::Watched;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Saved;

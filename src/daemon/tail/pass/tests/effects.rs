@@ -69,15 +69,23 @@ impl Committed {
             } => {
                 if let Change::Returned { found } = change {
                     self.found += found;
-                    let same = |known: &&mut (Option<Fingerprint>, String, Loss)| {
+                    let same = |known: &(Option<Fingerprint>, String, Loss)| {
                         known.0 == position.fingerprint && Some(known.2.from) == position.offset
                     };
-                    // What comes back is not lost any more; what follows on it still is.
-                    for (_, _, loss) in self.losses.iter_mut().filter(same) {
-                        let found = found.min(loss.bytes);
-                        loss.from += found;
-                        loss.bytes -= found;
-                    }
+                    // What comes back is not lost any more; what follows on it still is, and so is a half line.
+                    let losses = self.losses.iter().filter(|known| same(known));
+                    let rests: Vec<_> = losses
+                        .map(|(fingerprint, name, loss)| {
+                            let found = found.min(loss.bytes);
+                            let rest = Loss {
+                                from: loss.from + found,
+                                bytes: loss.bytes - found,
+                                ..*loss
+                            };
+                            (*fingerprint, name.clone(), rest)
+                        })
+                        .collect();
+                    self.losses.extend(rests);
                 }
                 self.positions.insert(position.file, position);
             }
