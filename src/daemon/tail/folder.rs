@@ -225,10 +225,11 @@ impl Folder {
         };
         for index in 0..self.files.len() {
             let file = &self.files[index];
-            if file.missing || file.replaced || file.fingerprint.is_none() {
+            if file.missing || file.replaced {
                 continue;
             }
-            if !file.is_due(now) {
+            // One that could not even be opened yet may hold rows as well.
+            if file.fingerprint.is_none() || !file.is_due(now) {
                 if file.holds_up(now) {
                     break;
                 }
