@@ -72,6 +72,8 @@ pub(super) struct Followed {
     pub(super) seen: u64,
     /// How many NUL bytes it ended with.
     pub(super) nul_tail: u64,
+    /// Whether what was looked at is nothing but header lines.
+    pub(super) headers_only: bool,
     /// Where looking for the end of a line over the limit goes on: the start of the line, and how far it was looked
     /// through.
     pub(super) scanned: Option<(u64, u64)>,
@@ -151,6 +153,7 @@ impl Followed {
             verified: true,
             seen: 0,
             nul_tail: 0,
+            headers_only: false,
             scanned: None,
             still: None,
             current: 0,
@@ -276,9 +279,13 @@ impl Followed {
         self.missing || self.current < self.size || is_whole && self.unread() == 0
     }
 
-    /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten.
+    /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten. A file
+    /// that never held more than its header lines takes nothing with it.
     pub(super) fn at_stake(&self) -> u64 {
         let Some(offset) = self.offset else { return 0 };
+        if self.fingerprint.is_none() && self.headers_only && self.seen >= self.size {
+            return 0;
+        }
         let unwritten = if self.seen >= self.size {
             self.nul_tail
         } else {

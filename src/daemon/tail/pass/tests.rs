@@ -277,6 +277,23 @@ fn what_is_gone_is_forgotten_after_ninety_days() {
     assert_eq!(bench.pass.absent.len(), 0);
 }
 
+#[test]
+fn a_file_of_header_lines_takes_nothing_with_it() {
+    for (text, lost) in [
+        ("#Software: Exchange\r\n#Fields: date-time", 0),
+        ("#Software: Exchange\r\n2026-01-01T00", 34),
+    ] {
+        let mut bench = Bench::new("logs", "all");
+        bench.append("logs/SEND2026010100-1.LOG", text);
+        bench.append("logs/SEND2026010100-2.LOG", &row(1));
+        bench.look(0);
+        bench.look(130);
+        fs::remove_file(bench.path("logs/SEND2026010100-1.LOG")).unwrap();
+        let lost_bytes: u64 = bench.look(2).losses.iter().map(|loss| loss.bytes).sum();
+        assert_eq!(lost_bytes, lost, "{text}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_with_the_name_of_a_log_holds_up_nobody() {
