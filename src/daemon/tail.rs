@@ -35,6 +35,9 @@ use crate::daemon::tail::position::Position;
 
 /// How often files that are still written are looked at.
 pub const POLL: Duration = Duration::from_secs(1);
+/// The shortest time between two looks: a busy server appends hundreds of times a second, and each look is at all files
+/// that are still written. Short enough for a row to be counted within 0.2 s.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How many messages may wait for the engine, over all sources: 4 MiB, and more only where a line is longer than what
 /// is read at once.
 pub const MAX_MESSAGES: usize = 16;
@@ -230,11 +233,18 @@ impl Waker {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn wait(&self, longest: Duration) -> Option<Hint> {
+    /// Waits for a hint. What comes within the shortest time is answered at its end, all of it at once; only an end is
+    /// not waited with.
+    fn wait(&self, shortest: Duration, longest: Duration) -> Option<Hint> {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (woken, _) = self
+            .changed
+            .wait_timeout_while(woken, shortest, |_| !self.is_stopped())
+            .unwrap_or_else(PoisonError::into_inner);
+        let rest = longest.saturating_sub(shortest);
         let (mut woken, _) = self
             .changed
-            .wait_timeout_while(woken, longest, |woken| woken.is_none())
+            .wait_timeout_while(woken, rest, |woken| woken.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         woken.take()
     }
@@ -276,8 +286,35 @@ pub fn start(
             };
             let mut hint = None;
             while pass.look(present(), hint, &mut say) && !own.is_stopped() {
-                hint = own.wait(POLL);
+                hint = own.wait(PAUSE, POLL);
             }
         })?;
     Ok(waker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_that_follow_fast_are_answered_together() {
+        let waker = Waker::default();
+        let (pause, poll) = (Duration::from_millis(50), Duration::from_secs(60));
+        waker.wake(Hint::Made);
+        waker.wake(Hint::Written);
+        let began = clock::instant();
+        assert_eq!(waker.wait(pause, poll), Some(Hint::Made));
+        assert!(began.elapsed() >= pause);
+        assert_eq!(waker.wait(pause, pause), None, "both were answered");
+    }
+
+    #[test]
+    fn an_end_is_not_waited_with() {
+        let waker = Waker::default();
+        waker.stop();
+        let began = clock::instant();
+        let poll = Duration::from_secs(60);
+        waker.wait(poll, poll);
+        assert!(began.elapsed() < poll);
+    }
 }
