@@ -12,6 +12,7 @@ mod identity;
 mod listing;
 mod pass;
 pub mod position;
+mod pulse;
 mod reading;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
+use crate::daemon::tail::pulse::Pulse;
 
 /// How often files that are still written are looked at.
 pub const POLL: Duration = Duration::from_secs(1);
@@ -119,6 +121,8 @@ pub enum Event {
         /// Which directory.
         directory: Arc<Directory>,
     },
+    /// A look takes long, but the file system answers.
+    Alive,
     /// All files have been looked at. Said when the outcome differs from the last one, and now and then to show that
     /// the thread is alive.
     Looked(Look),
@@ -276,16 +280,25 @@ pub fn start(
         .name(format!("source {number}"))
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let mut pass = Pass::new(LocalDisk, source, saved, present());
-            let mut say = |event| {
+            let say = |event| {
                 let message = Message {
                     source: number,
                     event,
                 };
                 !own.is_stopped() && messages.blocking_send(message).is_ok()
             };
+            // Whether somebody listens, the next event tells.
+            let beat = || {
+                let _ = say(Event::Alive);
+            };
+            let disk = Pulse::new(LocalDisk, clock::instant, beat);
+            let mut pass = Pass::new(disk, source, saved, present());
             let mut hint = None;
-            while pass.look(present(), hint, &mut say) && !own.is_stopped() {
+            loop {
+                pass.disk.rest();
+                if !pass.look(present(), hint, &mut |event| say(event)) || own.is_stopped() {
+                    break;
+                }
                 hint = own.wait(PAUSE, POLL);
             }
         })?;

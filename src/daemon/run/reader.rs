@@ -44,7 +44,7 @@ use crate::pipeline::snapshot::SourceStatus;
 
 /// How many refused files are named for one source; the rest is only counted in the log.
 const MAX_REFUSED: usize = 20;
-/// A thread says at least every ten seconds that it is alive. One that has said nothing for this long hangs, in the
+/// A thread says at least every ten seconds that it is alive, also in the middle of a long look. One that has said nothing for this long hangs, in the
 /// system's hands, on a share that does not answer.
 const SILENT: Duration = Duration::from_secs(30);
 
@@ -314,6 +314,7 @@ impl Reader {
                 );
                 stream.set_behind(false, engine);
             }
+            Event::Alive => {}
             Event::Looked(look) => {
                 source.looked(look.clone(), now);
                 self.settle(message.source, &look, engine);

@@ -30,6 +30,8 @@ pub(super) const NUL_PATIENCE: Duration = Duration::from_secs(600);
 const FINISHED_AFTER: Duration = Duration::from_secs(120);
 /// How often finished files are looked at: nothing should happen to them.
 pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
+/// By how much that is shortened, so that thousands of files that were all seen at the start are not all due at once.
+const FINISHED_SPREAD_SECONDS: u64 = 300;
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -193,7 +195,12 @@ impl Followed {
             && (!is_quiet
                 || self
                     .looked
-                    .is_none_or(|looked| now.duration_since(looked) >= FINISHED_LOOK))
+                    .is_none_or(|looked| now.duration_since(looked) >= self.quiet_look()))
+    }
+
+    /// How often it is looked at once it is finished.
+    fn quiet_look(&self) -> Duration {
+        FINISHED_LOOK - Duration::from_secs(self.id.0 % FINISHED_SPREAD_SECONDS)
     }
 
     /// It was opened and is this long.

@@ -102,7 +102,7 @@ impl Bench {
                     keep(position);
                 }),
                 Event::Looked(look) => seen.look = Some(look),
-                Event::CaughtUp { .. } | Event::Forgotten { .. } => {}
+                Event::CaughtUp { .. } | Event::Alive | Event::Forgotten { .. } => {}
             }
             true
         }));

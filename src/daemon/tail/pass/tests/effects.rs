@@ -91,7 +91,7 @@ impl Committed {
             Event::Forgotten { file } => {
                 self.positions.remove(&file);
             }
-            Event::CaughtUp { .. } | Event::Looked(_) => {}
+            Event::CaughtUp { .. } | Event::Alive | Event::Looked(_) => {}
         }
     }
 }
