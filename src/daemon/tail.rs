@@ -185,10 +185,30 @@ impl Event {
 /// What a look at a whole source gave.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Look {
-    /// What is wrong, in words for an operator; `None`: everything could be read.
+    /// What is wrong with the source as a whole, in words for an operator.
     pub trouble: Option<String>,
     /// The directories that hold logs.
     pub directories: Vec<DirectoryLook>,
+}
+
+impl Look {
+    /// All that is wrong; nothing: everything could be read.
+    pub fn troubles(&self) -> impl Iterator<Item = &str> {
+        let of_directories = self
+            .directories
+            .iter()
+            .filter_map(|it| it.trouble.as_deref());
+        self.trouble.as_deref().into_iter().chain(of_directories)
+    }
+
+    /// What is wrong with the source as a whole, or else with a directory of this server.
+    pub fn trouble_of(&self, server: &str) -> Option<&str> {
+        let own = || {
+            let of = |it: &&DirectoryLook| *it.directory.server == *server && it.trouble.is_some();
+            self.directories.iter().find(of)?.trouble.as_deref()
+        };
+        self.trouble.as_deref().or_else(own)
+    }
 }
 
 /// What a look at one directory gave.
@@ -200,6 +220,8 @@ pub struct DirectoryLook {
     pub files: usize,
     /// Bytes that are there but not yet read.
     pub unread: u64,
+    /// What is wrong with it or one of its files, in words for an operator; `None`: everything could be read.
+    pub trouble: Option<String>,
 }
 
 /// Wakes a source's thread before its time, or ends it.

@@ -2,14 +2,12 @@
 //! is doing.
 
 mod kept;
+mod source;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -22,15 +20,14 @@ use tracing::warn;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::run::reader::kept::KeptDirectory;
+use crate::daemon::run::reader::source::Source;
 use crate::daemon::tail;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::Event;
-use crate::daemon::tail::Look;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::LossReason;
 use crate::daemon::tail::Message;
-use crate::daemon::tail::Waker;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::watch::Watch;
@@ -44,10 +41,6 @@ use crate::pipeline::snapshot::SourceStatus;
 
 /// How many refused files are named for one source; the rest is only counted in the log.
 const MAX_REFUSED: usize = 20;
-/// A thread says at least every ten seconds that it is alive, also in the middle of a long look. One that has said nothing for this long hangs, in the
-/// system's hands, on a share that does not answer.
-const SILENT: Duration = Duration::from_secs(30);
-
 /// Everything that is being read.
 pub(super) struct Reader {
     messages: Sender<Message>,
@@ -76,20 +69,6 @@ pub(super) enum Kept {
         /// Which file of it.
         file: FileId,
     },
-}
-
-/// A source and the thread that follows it.
-struct Source {
-    /// As positions name it.
-    key: Arc<str>,
-    config: SourceConfig,
-    waker: Arc<Waker>,
-    look: Option<Look>,
-    /// When that look was over, by the clock.
-    looked: Option<Timestamp>,
-    /// When its thread was last heard of.
-    heard: Instant,
-    refused: Vec<(PathBuf, Refusal)>,
 }
 
 /// A directory as the engine knows it.
@@ -206,15 +185,7 @@ impl Reader {
             let messages = self.messages.clone();
             let waker = tail::start(self.last_number, config.clone(), saved, messages)
                 .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
-            let source = Source {
-                key,
-                config: config.clone(),
-                waker,
-                look: None,
-                looked: None,
-                heard: clock::instant(),
-                refused: Vec::new(),
-            };
+            let source = Source::new(key, config.clone(), waker);
             self.sources.insert(self.last_number, source);
         }
         self.forget_unfollowed(engine, now);
@@ -399,9 +370,9 @@ impl Reader {
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
     pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
         let now = clock::instant();
-        for stream in self.streams.values() {
+        for (directory, stream) in &self.streams {
             let source = self.sources.get(&stream.source);
-            let is_seen = source.is_some_and(|source| source.is_seen(now));
+            let is_seen = source.is_some_and(|source| source.sees(&directory.server, now));
             engine.set_unreadable(stream.id, !is_seen);
         }
     }
@@ -440,59 +411,6 @@ impl Reader {
         }
         statuses.sort_by(|a, b| (&a.source, &a.server).cmp(&(&b.source, &b.server)));
         statuses
-    }
-}
-
-impl Source {
-    fn looked(&mut self, look: Look, now: Timestamp) {
-        let known = self.look.as_ref().and_then(|look| look.trouble.as_ref());
-        match &look.trouble {
-            Some(trouble) if known != Some(trouble) => warn!("{trouble}"),
-            None if known.is_some() => {
-                info!(source = %self.config.path.as_path().display(), "a source can be read again");
-            }
-            _ => {}
-        }
-        self.look = Some(look);
-        self.looked = Some(now);
-    }
-
-    /// Whether its thread has not been heard of for so long that it must hang.
-    fn is_silent(&self, now: Instant) -> bool {
-        now.duration_since(self.heard) >= SILENT
-    }
-
-    /// Whether everything could be read at the last look, and that was just now.
-    fn is_seen(&self, now: Instant) -> bool {
-        let had_no_trouble = |look: &Look| look.trouble.is_none();
-        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
-    }
-
-    fn status_in<'a>(
-        &self,
-        by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
-        look: &Look,
-        server: &Arc<str>,
-    ) -> &'a mut SourceStatus {
-        let status = by_server.entry(Arc::clone(server));
-        status.or_insert_with(|| self.status(look, Arc::clone(server)))
-    }
-
-    fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
-        let path = self.config.path.as_path().display();
-        let hangs = self.is_silent(clock::instant()).then(|| {
-            format!(
-                "{path}: no answer for {} s. Does the share hang?",
-                SILENT.as_secs()
-            )
-        });
-        let trouble = hangs.or_else(|| look.trouble.clone());
-        SourceStatus {
-            up: self.look.is_some() && trouble.is_none(),
-            trouble,
-            refused: self.refused.clone(),
-            ..SourceStatus::new(path.to_string(), server)
-        }
     }
 }
 

@@ -128,11 +128,12 @@ impl Folder {
             directory: Arc::clone(&self.directory),
             files: self.files.iter().filter(|file| !file.missing).count(),
             unread: self.files.iter().map(Followed::unread).sum(),
+            trouble: self.trouble(),
         }
     }
 
     /// What is wrong with the directory or one of its files.
-    pub(super) fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<String> {
         let of_files = || {
             let file = self
                 .files

@@ -147,9 +147,8 @@ impl<D: Disk> Pass<D> {
     }
 
     fn report(&self) -> Look {
-        let of_folders = || self.folders.values().find_map(Folder::trouble);
         Look {
-            trouble: self.trouble.clone().or_else(of_folders),
+            trouble: self.trouble.clone(),
             directories: self.folders.values().map(Folder::report).collect(),
         }
     }

@@ -121,7 +121,7 @@ impl Seen {
     }
 
     fn trouble(&self) -> Option<&str> {
-        self.look.as_ref()?.trouble.as_deref()
+        self.look.as_ref()?.troubles().next()
     }
 }
 
@@ -208,6 +208,23 @@ fn a_missing_directory_is_trouble_and_heals() {
     bench.append("logs/SEND2026010100-1.LOG", ROW);
     let seen = bench.look(2);
     assert_eq!((seen.text().as_str(), seen.trouble()), (ROW, None));
+}
+
+#[test]
+fn the_trouble_of_one_server_is_not_that_of_another() {
+    let mut bench = Bench::new("logs/{server}", "all");
+    for server in ["EX01", "EX02"] {
+        bench.append(&format!("logs/{server}/SEND2026010100-1.LOG"), ROW);
+    }
+    bench.look(0);
+    let path = bench.path("logs/EX02");
+    fs::rename(&path, bench.path("away")).unwrap();
+    let look = bench.look(2).look.unwrap();
+    assert_eq!(look.trouble_of("EX01"), None);
+    assert!(look.trouble_of("EX02").unwrap().contains("EX02"));
+    fs::rename(bench.path("logs"), bench.path("logs away")).unwrap();
+    let look = bench.look(32).look.unwrap();
+    assert!(look.trouble_of("EX01").is_some(), "all of it is away");
 }
 
 #[test]

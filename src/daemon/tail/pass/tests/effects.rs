@@ -126,7 +126,7 @@ pub(super) fn told(event: &Event) -> String {
                 position.file, position.name, position.offset, position.size
             )
         }
-        Event::Looked(look) => format!("looked {:?}", look.trouble),
+        Event::Looked(look) => format!("looked {:?}", look.troubles().next()),
         other => format!("{other:?}"),
     }
 }
