@@ -227,6 +227,53 @@ fn the_trouble_of_one_server_is_not_that_of_another() {
     assert!(look.trouble_of("EX01").is_some(), "all of it is away");
 }
 
+/// Looks at two servers, of which one then changes, until well over an hour later.
+fn an_hour_after(change: impl Fn(&Path)) -> (Vec<Loss>, Option<String>) {
+    let mut bench = Bench::new("logs/{server}/SmtpSend", "all");
+    for server in ["EX01", "EX02"] {
+        let name = format!("logs/{server}/SmtpSend/SEND2026010100-1.LOG");
+        bench.append(&name, &format!("{ROW}{}", &ROW[..30]));
+    }
+    bench.look(0);
+    change(&bench.path("logs/EX02"));
+    let mut losses = Vec::new();
+    let mut trouble = bench.look(2).trouble().map(str::to_owned);
+    assert!(trouble.is_some());
+    for _ in 0..45 {
+        let seen = bench.look(90);
+        losses.extend(&seen.losses);
+        trouble = seen.trouble().map(str::to_owned);
+    }
+    (losses, trouble)
+}
+
+#[test]
+fn the_directory_of_a_server_that_is_no_more_is_forgotten_after_an_hour() {
+    for depth in ["", "SmtpSend"] {
+        let (losses, trouble) = an_hour_after(|server| {
+            let other = server.join("FrontEnd");
+            fs::create_dir(other).unwrap();
+            fs::remove_dir_all(server.join(depth)).unwrap();
+        });
+        assert_eq!(trouble, None, "{depth}");
+        let bytes: Vec<u64> = losses.iter().map(|loss| loss.bytes).collect();
+        assert_eq!(bytes, [30], "half a row went with it");
+    }
+}
+
+#[test]
+fn the_directory_of_a_share_that_is_not_mounted_is_never_given_up() {
+    for depth in ["", "SmtpSend"] {
+        let (losses, trouble) = an_hour_after(|server| {
+            let mounted = server.join(depth);
+            fs::remove_dir_all(&mounted).unwrap();
+            fs::create_dir(&mounted).unwrap();
+        });
+        assert!(trouble.is_some(), "{depth}");
+        assert_eq!(losses, [], "{depth}");
+    }
+}
+
 #[test]
 fn nothing_is_concluded_when_every_file_vanishes() {
     let mut bench = Bench::new("logs", "all");
