@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::tail::disk::LocalDisk;
@@ -281,7 +282,8 @@ pub fn source_key(source: &SourceConfig) -> Arc<str> {
     Arc::from(source.path.as_path().to_string_lossy())
 }
 
-/// Starts to follow a source, from where its saved positions say. The thread ends when it is told to, or when nobody
+/// Starts to follow a source, from where its saved positions say; but not what one of the `earlier` sources reads. The
+/// thread ends when it is told to, or when nobody
 /// listens any more; nobody waits for it, because a share that hangs would hold it for minutes.
 ///
 /// # Errors
@@ -289,6 +291,7 @@ pub fn source_key(source: &SourceConfig) -> Arc<str> {
 pub fn start(
     number: u64,
     source: SourceConfig,
+    earlier: Vec<PathPattern>,
     saved: Vec<Position>,
     messages: Sender<Message>,
 ) -> std::io::Result<Arc<Waker>> {
@@ -314,7 +317,7 @@ pub fn start(
                 let _ = say(Event::Alive);
             };
             let disk = Pulse::new(LocalDisk, clock::instant, beat);
-            let mut pass = Pass::new(disk, source, saved, present());
+            let mut pass = Pass::new(disk, source, earlier, saved, present());
             let mut hint = None;
             loop {
                 pass.disk.rest();

@@ -17,6 +17,7 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::run::reader::kept::KeptDirectory;
@@ -33,7 +34,6 @@ use crate::daemon::tail::position::Position;
 use crate::daemon::watch::Watch;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
-use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
 use crate::pipeline::saved::Written;
 use crate::pipeline::session::StreamId;
@@ -151,7 +151,10 @@ impl Reader {
         engine: &mut Engine,
         now: Timestamp,
     ) -> Result<(), String> {
-        let is_wanted = |source: &Source| wanted.iter().any(|config| same(config, &source.config));
+        let is_same = |index: usize, source: &Source| {
+            same(&wanted[index], &source.config) && source.follows(&earlier(wanted, index))
+        };
+        let is_wanted = |source: &Source| (0..wanted.len()).any(|index| is_same(index, source));
         for source in self.sources.values().filter(|source| !is_wanted(source)) {
             info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
@@ -166,12 +169,8 @@ impl Reader {
             }
             stays
         });
-        for config in wanted {
-            if self
-                .sources
-                .values()
-                .any(|source| same(config, &source.config))
-            {
+        for (index, config) in wanted.iter().enumerate() {
+            if self.sources.values().any(|source| is_same(index, source)) {
                 continue;
             }
             self.last_number += 1;
@@ -183,9 +182,11 @@ impl Reader {
                 .flat_map(BTreeMap::values);
             let saved = saved.cloned().collect();
             let messages = self.messages.clone();
-            let waker = tail::start(self.last_number, config.clone(), saved, messages)
+            let earlier = earlier(wanted, index);
+            let number = self.last_number;
+            let waker = tail::start(number, config.clone(), earlier.clone(), saved, messages)
                 .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
-            let source = Source::new(key, config.clone(), waker);
+            let source = Source::new(key, config.clone(), earlier, waker);
             self.sources.insert(self.last_number, source);
         }
         self.forget_unfollowed(engine, now);
@@ -493,6 +494,16 @@ fn stream<'a>(
 /// How far back the first reading went is history: a source is not read again because it changed.
 fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
     a.path.as_path() == b.path.as_path() && a.server == b.server
+}
+
+/// The sources before this one that may read a directory of it.
+fn earlier(wanted: &[SourceConfig], index: usize) -> Vec<PathPattern> {
+    let root = wanted[index].path.root();
+    let before = wanted[..index].iter().map(|config| &config.path);
+    before
+        .filter(|path| path.root().starts_with(root) || root.starts_with(path.root()))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

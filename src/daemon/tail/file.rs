@@ -200,7 +200,7 @@ impl Followed {
 
     /// How often it is looked at once it is finished.
     fn quiet_look(&self) -> Duration {
-        FINISHED_LOOK - Duration::from_secs(self.id.0 % FINISHED_SPREAD_SECONDS)
+        FINISHED_LOOK.saturating_sub(Duration::from_secs(self.id.0 % FINISHED_SPREAD_SECONDS))
     }
 
     /// It was opened and is this long.

@@ -15,8 +15,11 @@ use jiff::tz::TimeZone;
 use tracing::info;
 
 use crate::config::FirstRead;
+use crate::config::PathPattern;
 use crate::daemon::source;
 use crate::daemon::source::LogName;
+use crate::daemon::tail::Directory;
+use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Kind;
@@ -146,7 +149,7 @@ impl<D: Disk> Pass<D> {
             .map(|found| (found.path, found.server))
             .collect();
         self.add_folders(&servers);
-        if self.folders.is_empty() {
+        if self.folders.is_empty() && self.left.is_empty() {
             self.trouble = Some(format!(
                 "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
             ));
@@ -156,6 +159,7 @@ impl<D: Disk> Pass<D> {
     fn add_folders(&mut self, found: &BTreeMap<PathBuf, Option<String>>) {
         let paths: Vec<PathBuf> = found.keys().cloned().collect();
         let names = source::server_names(&paths);
+        self.left.clear();
         for ((path, named), derived) in found.iter().zip(names) {
             if self.folders.contains_key(path) {
                 continue;
@@ -173,8 +177,32 @@ impl<D: Disk> Pass<D> {
                 .clone()
                 .or_else(|| named.clone())
                 .unwrap_or(derived);
+            if let Some(first) = self.reader_of(path) {
+                let left = self.left_to(first, path, &server);
+                self.left.insert(path.clone(), left);
+                continue;
+            }
             info!(directory = %path.display(), %server, "following the logs of a directory");
             self.folder(path.clone(), Arc::from(server), &relative);
+        }
+    }
+
+    /// Two sources that read the same directory would count each row twice.
+    fn left_to(&self, first: &PathPattern, path: &Path, server: &str) -> DirectoryLook {
+        let trouble = format!(
+            "{}: read for the source {}, so not for {} as well. Change one of the two so that it no longer fits",
+            path.display(),
+            first.as_path().display(),
+            self.source.path.as_path().display(),
+        );
+        DirectoryLook {
+            directory: Arc::new(Directory {
+                path: path.to_owned(),
+                server: Arc::from(server),
+            }),
+            files: 0,
+            unread: 0,
+            trouble: Some(trouble),
         }
     }
 

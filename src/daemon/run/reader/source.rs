@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tracing::info;
 use tracing::warn;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::tail::DirectoryLook;
@@ -28,6 +29,8 @@ pub(super) struct Source {
     /// As positions name it.
     pub(super) key: Arc<str>,
     pub(super) config: SourceConfig,
+    /// Sources that come first, whose directories it leaves to them.
+    earlier: Vec<PathPattern>,
     pub(super) waker: Arc<Waker>,
     pub(super) look: Option<Look>,
     /// When that look was over, by the clock.
@@ -38,16 +41,28 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(key: Arc<str>, config: SourceConfig, waker: Arc<Waker>) -> Self {
+    pub(super) fn new(
+        key: Arc<str>,
+        config: SourceConfig,
+        earlier: Vec<PathPattern>,
+        waker: Arc<Waker>,
+    ) -> Self {
         Self {
             key,
             config,
+            earlier,
             waker,
             look: None,
             looked: None,
             heard: clock::instant(),
             refused: Vec::new(),
         }
+    }
+
+    /// Whether these are the sources that come first, as far as they matter to it.
+    pub(super) fn follows(&self, earlier: &[PathPattern]) -> bool {
+        let paths = earlier.iter().map(PathPattern::as_path);
+        paths.eq(self.earlier.iter().map(PathPattern::as_path))
     }
 
     pub(super) fn looked(&mut self, look: Look, now: Timestamp) {

@@ -8,6 +8,7 @@ use super::*;
 use crate::daemon::run::reader::source::SILENT;
 use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Look;
+use crate::pipeline::file::Refusal;
 
 const ROW: &[u8] = b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
 

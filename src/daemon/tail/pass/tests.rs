@@ -46,7 +46,7 @@ impl Bench {
             wall: "2026-01-01T00:00:00Z".parse().unwrap(),
         };
         Self {
-            pass: Pass::new(LocalDisk, source.clone(), Vec::new(), at),
+            pass: Pass::new(LocalDisk, source.clone(), Vec::new(), Vec::new(), at),
             folder,
             source,
             at,
@@ -111,7 +111,8 @@ impl Bench {
 
     fn restart(&mut self) {
         let saved = self.saved.values().cloned().collect();
-        self.pass = Pass::new(LocalDisk, self.source.clone(), saved, self.at);
+        let (source, earlier) = (self.source.clone(), self.pass.earlier.clone());
+        self.pass = Pass::new(LocalDisk, source, earlier, saved, self.at);
     }
 }
 
@@ -171,6 +172,27 @@ fn every_server_has_a_directory_of_its_own() {
         .map(|look| &*look.directory.server)
         .collect();
     assert_eq!(servers, ["EX01", "EX02"]);
+}
+
+#[test]
+fn what_an_earlier_source_reads_is_left_to_it() {
+    let mut bench = Bench::new("logs/EX0*", "all");
+    bench.append("logs/EX01/SEND2026010100-1.LOG", ROW);
+    assert_eq!(bench.look(0).text(), ROW);
+    // Now another source stands before it.
+    let text = "sources: [{ path: \"logs/{server}\" }, { path: \"other/EX01\" }]";
+    let file = bench.folder.path().join("certdrift.yml");
+    let sources = crate::config::parse(text, &file, None).unwrap().sources;
+    for (earlier, read) in [(&sources[1], ROW), (&sources[0], "")] {
+        bench.pass.earlier = vec![earlier.path.clone()];
+        bench.restart();
+        bench.append("logs/EX01/SEND2026010100-1.LOG", ROW);
+        let seen = bench.look(2);
+        assert_eq!(seen.text(), read);
+        assert_eq!(seen.trouble().is_none(), !read.is_empty());
+        let trouble = seen.trouble().unwrap_or("logs/{server} logs/EX0*");
+        assert!(trouble.contains("logs/{server}") && trouble.contains("logs/EX0*"));
+    }
 }
 
 #[test]

@@ -286,7 +286,7 @@ impl Model {
         let at = self.moment();
         let mut pass = self.pass.take().unwrap_or_else(|| {
             let saved = self.committed.positions.values().cloned().collect();
-            Pass::new(self.world.clone(), source(), saved, at)
+            Pass::new(self.world.clone(), source(), Vec::new(), saved, at)
         });
         let crash = self.crash.take();
         let mut events = 0;
