@@ -12,6 +12,7 @@ mod identity;
 mod listing;
 mod pass;
 pub mod position;
+mod pulse;
 mod reading;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::tail::disk::LocalDisk;
@@ -32,9 +34,13 @@ use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
+use crate::daemon::tail::pulse::Pulse;
 
 /// How often files that are still written are looked at.
 pub const POLL: Duration = Duration::from_secs(1);
+/// The shortest time between two looks: a busy server appends hundreds of times a second, and each look is at all files
+/// that are still written. Short enough for a row to be counted within 0.2 s.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How many messages may wait for the engine, over all sources: 4 MiB, and more only where a line is longer than what
 /// is read at once.
 pub const MAX_MESSAGES: usize = 16;
@@ -116,6 +122,8 @@ pub enum Event {
         /// Which directory.
         directory: Arc<Directory>,
     },
+    /// A look takes long, but the file system answers.
+    Alive,
     /// All files have been looked at. Said when the outcome differs from the last one, and now and then to show that
     /// the thread is alive.
     Looked(Look),
@@ -178,10 +186,30 @@ impl Event {
 /// What a look at a whole source gave.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Look {
-    /// What is wrong, in words for an operator; `None`: everything could be read.
+    /// What is wrong with the source as a whole, in words for an operator.
     pub trouble: Option<String>,
     /// The directories that hold logs.
     pub directories: Vec<DirectoryLook>,
+}
+
+impl Look {
+    /// All that is wrong; nothing: everything could be read.
+    pub fn troubles(&self) -> impl Iterator<Item = &str> {
+        let of_directories = self
+            .directories
+            .iter()
+            .filter_map(|it| it.trouble.as_deref());
+        self.trouble.as_deref().into_iter().chain(of_directories)
+    }
+
+    /// What is wrong with the source as a whole, or else with a directory of this server.
+    pub fn trouble_of(&self, server: &str) -> Option<&str> {
+        let own = || {
+            let of = |it: &&DirectoryLook| *it.directory.server == *server && it.trouble.is_some();
+            self.directories.iter().find(of)?.trouble.as_deref()
+        };
+        self.trouble.as_deref().or_else(own)
+    }
 }
 
 /// What a look at one directory gave.
@@ -193,6 +221,8 @@ pub struct DirectoryLook {
     pub files: usize,
     /// Bytes that are there but not yet read.
     pub unread: u64,
+    /// What is wrong with it or one of its files, in words for an operator; `None`: everything could be read.
+    pub trouble: Option<String>,
 }
 
 /// Wakes a source's thread before its time, or ends it.
@@ -230,11 +260,18 @@ impl Waker {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn wait(&self, longest: Duration) -> Option<Hint> {
+    /// Waits for a hint. What comes within the shortest time is answered at its end, all of it at once; only an end is
+    /// not waited with.
+    fn wait(&self, shortest: Duration, longest: Duration) -> Option<Hint> {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (woken, _) = self
+            .changed
+            .wait_timeout_while(woken, shortest, |_| !self.is_stopped())
+            .unwrap_or_else(PoisonError::into_inner);
+        let rest = longest.saturating_sub(shortest);
         let (mut woken, _) = self
             .changed
-            .wait_timeout_while(woken, longest, |woken| woken.is_none())
+            .wait_timeout_while(woken, rest, |woken| woken.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         woken.take()
     }
@@ -245,7 +282,8 @@ pub fn source_key(source: &SourceConfig) -> Arc<str> {
     Arc::from(source.path.as_path().to_string_lossy())
 }
 
-/// Starts to follow a source, from where its saved positions say. The thread ends when it is told to, or when nobody
+/// Starts to follow a source, from where its saved positions say; but not what one of the `earlier` sources reads. The
+/// thread ends when it is told to, or when nobody
 /// listens any more; nobody waits for it, because a share that hangs would hold it for minutes.
 ///
 /// # Errors
@@ -253,6 +291,7 @@ pub fn source_key(source: &SourceConfig) -> Arc<str> {
 pub fn start(
     number: u64,
     source: SourceConfig,
+    earlier: Vec<PathPattern>,
     saved: Vec<Position>,
     messages: Sender<Message>,
 ) -> std::io::Result<Arc<Waker>> {
@@ -266,18 +305,54 @@ pub fn start(
         .name(format!("source {number}"))
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let mut pass = Pass::new(LocalDisk, source, saved, present());
-            let mut say = |event| {
+            let say = |event| {
                 let message = Message {
                     source: number,
                     event,
                 };
                 !own.is_stopped() && messages.blocking_send(message).is_ok()
             };
+            // Whether somebody listens, the next event tells.
+            let beat = || {
+                let _ = say(Event::Alive);
+            };
+            let disk = Pulse::new(LocalDisk, clock::instant, beat);
+            let mut pass = Pass::new(disk, source, earlier, saved, present());
             let mut hint = None;
-            while pass.look(present(), hint, &mut say) && !own.is_stopped() {
-                hint = own.wait(POLL);
+            loop {
+                pass.disk.rest();
+                if !pass.look(present(), hint, &mut |event| say(event)) || own.is_stopped() {
+                    break;
+                }
+                hint = own.wait(PAUSE, POLL);
             }
         })?;
     Ok(waker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_that_follow_fast_are_answered_together() {
+        let waker = Waker::default();
+        let (pause, poll) = (Duration::from_millis(50), Duration::from_secs(60));
+        waker.wake(Hint::Made);
+        waker.wake(Hint::Written);
+        let began = clock::instant();
+        assert_eq!(waker.wait(pause, poll), Some(Hint::Made));
+        assert!(began.elapsed() >= pause);
+        assert_eq!(waker.wait(pause, pause), None, "both were answered");
+    }
+
+    #[test]
+    fn an_end_is_not_waited_with() {
+        let waker = Waker::default();
+        waker.stop();
+        let began = clock::instant();
+        let poll = Duration::from_secs(60);
+        waker.wait(poll, poll);
+        assert!(began.elapsed() < poll);
+    }
 }

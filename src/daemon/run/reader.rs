@@ -2,14 +2,12 @@
 //! is doing.
 
 mod kept;
+mod source;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -19,24 +17,23 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::run::reader::kept::KeptDirectory;
+use crate::daemon::run::reader::source::Source;
 use crate::daemon::tail;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::Event;
-use crate::daemon::tail::Look;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::LossReason;
 use crate::daemon::tail::Message;
-use crate::daemon::tail::Waker;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::watch::Watch;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::file::LogFile;
-use crate::pipeline::file::Refusal;
 use crate::pipeline::file::Tally;
 use crate::pipeline::saved::Written;
 use crate::pipeline::session::StreamId;
@@ -44,10 +41,6 @@ use crate::pipeline::snapshot::SourceStatus;
 
 /// How many refused files are named for one source; the rest is only counted in the log.
 const MAX_REFUSED: usize = 20;
-/// A thread says at least every ten seconds that it is alive. One that has said nothing for this long hangs, in the
-/// system's hands, on a share that does not answer.
-const SILENT: Duration = Duration::from_secs(30);
-
 /// Everything that is being read.
 pub(super) struct Reader {
     messages: Sender<Message>,
@@ -76,20 +69,6 @@ pub(super) enum Kept {
         /// Which file of it.
         file: FileId,
     },
-}
-
-/// A source and the thread that follows it.
-struct Source {
-    /// As positions name it.
-    key: Arc<str>,
-    config: SourceConfig,
-    waker: Arc<Waker>,
-    look: Option<Look>,
-    /// When that look was over, by the clock.
-    looked: Option<Timestamp>,
-    /// When its thread was last heard of.
-    heard: Instant,
-    refused: Vec<(PathBuf, Refusal)>,
 }
 
 /// A directory as the engine knows it.
@@ -172,7 +151,10 @@ impl Reader {
         engine: &mut Engine,
         now: Timestamp,
     ) -> Result<(), String> {
-        let is_wanted = |source: &Source| wanted.iter().any(|config| same(config, &source.config));
+        let is_same = |index: usize, source: &Source| {
+            same(&wanted[index], &source.config) && source.follows(&earlier(wanted, index))
+        };
+        let is_wanted = |source: &Source| (0..wanted.len()).any(|index| is_same(index, source));
         for source in self.sources.values().filter(|source| !is_wanted(source)) {
             info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
@@ -187,12 +169,8 @@ impl Reader {
             }
             stays
         });
-        for config in wanted {
-            if self
-                .sources
-                .values()
-                .any(|source| same(config, &source.config))
-            {
+        for (index, config) in wanted.iter().enumerate() {
+            if self.sources.values().any(|source| is_same(index, source)) {
                 continue;
             }
             self.last_number += 1;
@@ -204,17 +182,11 @@ impl Reader {
                 .flat_map(BTreeMap::values);
             let saved = saved.cloned().collect();
             let messages = self.messages.clone();
-            let waker = tail::start(self.last_number, config.clone(), saved, messages)
+            let earlier = earlier(wanted, index);
+            let number = self.last_number;
+            let waker = tail::start(number, config.clone(), earlier.clone(), saved, messages)
                 .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
-            let source = Source {
-                key,
-                config: config.clone(),
-                waker,
-                look: None,
-                looked: None,
-                heard: clock::instant(),
-                refused: Vec::new(),
-            };
+            let source = Source::new(key, config.clone(), earlier, waker);
             self.sources.insert(self.last_number, source);
         }
         self.forget_unfollowed(engine, now);
@@ -314,6 +286,7 @@ impl Reader {
                 );
                 stream.set_behind(false, engine);
             }
+            Event::Alive => {}
             Event::Looked(look) => {
                 source.looked(look.clone(), now);
                 self.settle(message.source, &look, engine);
@@ -398,9 +371,9 @@ impl Reader {
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
     pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
         let now = clock::instant();
-        for stream in self.streams.values() {
+        for (directory, stream) in &self.streams {
             let source = self.sources.get(&stream.source);
-            let is_seen = source.is_some_and(|source| source.is_seen(now));
+            let is_seen = source.is_some_and(|source| source.sees(&directory.server, now));
             engine.set_unreadable(stream.id, !is_seen);
         }
     }
@@ -439,59 +412,6 @@ impl Reader {
         }
         statuses.sort_by(|a, b| (&a.source, &a.server).cmp(&(&b.source, &b.server)));
         statuses
-    }
-}
-
-impl Source {
-    fn looked(&mut self, look: Look, now: Timestamp) {
-        let known = self.look.as_ref().and_then(|look| look.trouble.as_ref());
-        match &look.trouble {
-            Some(trouble) if known != Some(trouble) => warn!("{trouble}"),
-            None if known.is_some() => {
-                info!(source = %self.config.path.as_path().display(), "a source can be read again");
-            }
-            _ => {}
-        }
-        self.look = Some(look);
-        self.looked = Some(now);
-    }
-
-    /// Whether its thread has not been heard of for so long that it must hang.
-    fn is_silent(&self, now: Instant) -> bool {
-        now.duration_since(self.heard) >= SILENT
-    }
-
-    /// Whether everything could be read at the last look, and that was just now.
-    fn is_seen(&self, now: Instant) -> bool {
-        let had_no_trouble = |look: &Look| look.trouble.is_none();
-        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
-    }
-
-    fn status_in<'a>(
-        &self,
-        by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
-        look: &Look,
-        server: &Arc<str>,
-    ) -> &'a mut SourceStatus {
-        let status = by_server.entry(Arc::clone(server));
-        status.or_insert_with(|| self.status(look, Arc::clone(server)))
-    }
-
-    fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
-        let path = self.config.path.as_path().display();
-        let hangs = self.is_silent(clock::instant()).then(|| {
-            format!(
-                "{path}: no answer for {} s. Does the share hang?",
-                SILENT.as_secs()
-            )
-        });
-        let trouble = hangs.or_else(|| look.trouble.clone());
-        SourceStatus {
-            up: self.look.is_some() && trouble.is_none(),
-            trouble,
-            refused: self.refused.clone(),
-            ..SourceStatus::new(path.to_string(), server)
-        }
     }
 }
 
@@ -574,6 +494,16 @@ fn stream<'a>(
 /// How far back the first reading went is history: a source is not read again because it changed.
 fn same(a: &SourceConfig, b: &SourceConfig) -> bool {
     a.path.as_path() == b.path.as_path() && a.server == b.server
+}
+
+/// The sources before this one that may read a directory of it.
+fn earlier(wanted: &[SourceConfig], index: usize) -> Vec<PathPattern> {
+    let root = wanted[index].path.root();
+    let before = wanted[..index].iter().map(|config| &config.path);
+    before
+        .filter(|path| path.root().starts_with(root) || root.starts_with(path.root()))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

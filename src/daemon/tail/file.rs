@@ -30,6 +30,8 @@ pub(super) const NUL_PATIENCE: Duration = Duration::from_secs(600);
 const FINISHED_AFTER: Duration = Duration::from_secs(120);
 /// How often finished files are looked at: nothing should happen to them.
 pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
+/// By how much that is shortened, so that thousands of files that were all seen at the start are not all due at once.
+const FINISHED_SPREAD_SECONDS: u64 = 300;
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -72,6 +74,8 @@ pub(super) struct Followed {
     pub(super) seen: u64,
     /// How many NUL bytes it ended with.
     pub(super) nul_tail: u64,
+    /// Whether what was looked at is nothing but header lines.
+    pub(super) headers_only: bool,
     /// Where looking for the end of a line over the limit goes on: the start of the line, and how far it was looked
     /// through.
     pub(super) scanned: Option<(u64, u64)>,
@@ -151,6 +155,7 @@ impl Followed {
             verified: true,
             seen: 0,
             nul_tail: 0,
+            headers_only: false,
             scanned: None,
             still: None,
             current: 0,
@@ -190,7 +195,12 @@ impl Followed {
             && (!is_quiet
                 || self
                     .looked
-                    .is_none_or(|looked| now.duration_since(looked) >= FINISHED_LOOK))
+                    .is_none_or(|looked| now.duration_since(looked) >= self.quiet_look()))
+    }
+
+    /// How often it is looked at once it is finished.
+    fn quiet_look(&self) -> Duration {
+        FINISHED_LOOK.saturating_sub(Duration::from_secs(self.id.0 % FINISHED_SPREAD_SECONDS))
     }
 
     /// It was opened and is this long.
@@ -276,9 +286,13 @@ impl Followed {
         self.missing || self.current < self.size || is_whole && self.unread() == 0
     }
 
-    /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten.
+    /// Bytes that are lost if the file is gone: everything behind the offset that is not known to be unwritten. A file
+    /// that never held more than its header lines takes nothing with it.
     pub(super) fn at_stake(&self) -> u64 {
         let Some(offset) = self.offset else { return 0 };
+        if self.fingerprint.is_none() && self.headers_only && self.seen >= self.size {
+            return 0;
+        }
         let unwritten = if self.seen >= self.size {
             self.nul_tail
         } else {

@@ -43,8 +43,10 @@ pub(super) struct Folder {
     pub(super) copies: Vec<Copied>,
     /// What kept the last listing from succeeding.
     pub(super) unlisted: Option<String>,
-    /// Why nothing is concluded from what is missing here, and since when.
-    pub(super) suspect: Option<(String, Instant)>,
+    /// Since when there is no such directory.
+    pub(super) absent: Option<Instant>,
+    /// Why nothing is concluded from what is missing here.
+    pub(super) suspect: Option<String>,
     /// Since when it is on another device than before, and no known file was found there.
     pub(super) strange: Option<Instant>,
     device: Option<u64>,
@@ -75,6 +77,7 @@ impl Folder {
             files: Vec::new(),
             copies: Vec::new(),
             unlisted: None,
+            absent: None,
             suspect: None,
             strange: None,
             device: None,
@@ -128,11 +131,12 @@ impl Folder {
             directory: Arc::clone(&self.directory),
             files: self.files.iter().filter(|file| !file.missing).count(),
             unread: self.files.iter().map(Followed::unread).sum(),
+            trouble: self.trouble(),
         }
     }
 
     /// What is wrong with the directory or one of its files.
-    pub(super) fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<String> {
         let of_files = || {
             let file = self
                 .files
@@ -140,8 +144,8 @@ impl Folder {
                 .find(|file| !file.missing && file.trouble().is_some())?;
             file.trouble().map(str::to_owned)
         };
-        let suspect = self.suspect.as_ref().map(|(reason, _)| reason.clone());
-        self.unlisted.clone().or(suspect).or_else(of_files)
+        let suspect = || self.suspect.clone();
+        self.unlisted.clone().or_else(suspect).or_else(of_files)
     }
 
     /// Sees which files are there. Names that are new; and whether one is missing that was there before.
@@ -151,11 +155,14 @@ impl Folder {
             Err(error) => {
                 let path = self.directory.path.display();
                 self.unlisted = Some(format!("{path}: {}", source::remedy(&error)));
+                let is_absent = error.kind() == io::ErrorKind::NotFound;
+                self.absent = is_absent.then(|| self.absent.unwrap_or(now));
                 self.digest = None;
                 return (Vec::new(), false);
             }
         };
         self.unlisted = None;
+        self.absent = None;
         self.compare_device(disk, now);
         let mut names = HashSet::with_hasher(FixedState::default());
         let mut digest = 0_u64;
@@ -225,10 +232,11 @@ impl Folder {
         };
         for index in 0..self.files.len() {
             let file = &self.files[index];
-            if file.missing || file.replaced || file.fingerprint.is_none() {
+            if file.missing || file.replaced {
                 continue;
             }
-            if !file.is_due(now) {
+            // One that could not even be opened yet may hold rows as well.
+            if file.fingerprint.is_none() || !file.is_due(now) {
                 if file.holds_up(now) {
                     break;
                 }

@@ -15,8 +15,11 @@ use jiff::tz::TimeZone;
 use tracing::info;
 
 use crate::config::FirstRead;
+use crate::config::PathPattern;
 use crate::daemon::source;
 use crate::daemon::source::LogName;
+use crate::daemon::tail::Directory;
+use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Kind;
@@ -29,8 +32,9 @@ use crate::daemon::tail::pass::is_past;
 
 /// How often the tree is looked through for directories that are new.
 const WALK: Duration = Duration::from_secs(30);
-/// A directory without any of its files is believed to be gone, and not just away, after this long; a source with
-/// nothing left is never believed to be. What comes back later is known all the same.
+/// A directory that does not exist, while the one above it is there and holds something, is believed to be gone and not
+/// just away after this long: its server is no more. One that is there but empty never is, for that is what a share
+/// leaves behind when it is unmounted; nor is a source with nothing left. What comes back later is known all the same.
 const REMOVED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How long the state of files that are gone is kept: shares come back after weeks.
 const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -145,7 +149,7 @@ impl<D: Disk> Pass<D> {
             .map(|found| (found.path, found.server))
             .collect();
         self.add_folders(&servers);
-        if self.folders.is_empty() {
+        if self.folders.is_empty() && self.left.is_empty() {
             self.trouble = Some(format!(
                 "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
             ));
@@ -155,6 +159,7 @@ impl<D: Disk> Pass<D> {
     fn add_folders(&mut self, found: &BTreeMap<PathBuf, Option<String>>) {
         let paths: Vec<PathBuf> = found.keys().cloned().collect();
         let names = source::server_names(&paths);
+        self.left.clear();
         for ((path, named), derived) in found.iter().zip(names) {
             if self.folders.contains_key(path) {
                 continue;
@@ -172,8 +177,32 @@ impl<D: Disk> Pass<D> {
                 .clone()
                 .or_else(|| named.clone())
                 .unwrap_or(derived);
+            if let Some(first) = self.reader_of(path) {
+                let left = self.left_to(first, path, &server);
+                self.left.insert(path.clone(), left);
+                continue;
+            }
             info!(directory = %path.display(), %server, "following the logs of a directory");
             self.folder(path.clone(), Arc::from(server), &relative);
+        }
+    }
+
+    /// Two sources that read the same directory would count each row twice.
+    fn left_to(&self, first: &PathPattern, path: &Path, server: &str) -> DirectoryLook {
+        let trouble = format!(
+            "{}: read for the source {}, so not for {} as well. Change one of the two so that it no longer fits",
+            path.display(),
+            first.as_path().display(),
+            self.source.path.as_path().display(),
+        );
+        DirectoryLook {
+            directory: Arc::new(Directory {
+                path: path.to_owned(),
+                server: Arc::from(server),
+            }),
+            files: 0,
+            unread: 0,
+            trouble: Some(trouble),
         }
     }
 
@@ -189,15 +218,17 @@ impl<D: Disk> Pass<D> {
             let Some(folder) = self.folders.get_mut(&path) else {
                 continue;
             };
-            folder.suspect(at.instant);
-            let is_removed = folder.suspect.as_ref().is_some_and(|(_, since)| {
-                others > 0 && at.instant.duration_since(*since) >= REMOVED_AFTER
-            });
+            folder.suspect();
+            let is_old = |since| at.instant.duration_since(since) >= REMOVED_AFTER;
+            let is_removed = others > 0
+                && folder.absent.is_some_and(is_old)
+                && is_held_above(&self.disk, &path, self.source.path.root());
             let is_safe = folder.suspect.is_none() && self.trouble.is_none() && !self.search;
             if !is_safe && !is_removed {
                 continue;
             }
-            let missing = folder.files.iter().filter(|file| file.missing);
+            let is_missing = |file: &&Followed| file.missing || is_removed;
+            let missing = folder.files.iter().filter(is_missing);
             let missing: Vec<_> = missing
                 .filter(|file| {
                     file.replaced || is_gone(&self.disk, &folder.path_of(&file.file_name))
@@ -239,17 +270,17 @@ impl Folder {
     }
 
     /// Decides whether what is missing here may be away instead of gone.
-    fn suspect(&mut self, now: Instant) {
+    fn suspect(&mut self) {
         let known = || self.files.iter().filter(|file| !file.fresh);
         let path = self.directory.path.display();
-        let reason = if let Some(unlisted) = &self.unlisted {
+        self.suspect = if let Some(unlisted) = &self.unlisted {
             Some(unlisted.clone())
         } else if known().next().is_some()
             && known().all(|file| file.missing)
             && self.copies.is_empty()
         {
             Some(format!(
-                "{path}: all log files vanished at once. Is the share still mounted? What was read is kept"
+                "{path}: all log files vanished at once. Is the share still mounted? What was read is kept. If the server is no more, remove the directory"
             ))
         } else if self.strange.is_some() {
             Some(format!(
@@ -258,9 +289,23 @@ impl Folder {
         } else {
             None
         };
-        let since = self.suspect.as_ref().map_or(now, |(_, since)| *since);
-        self.suspect = reason.map(|reason| (reason, since));
     }
+}
+
+/// Whether a directory that does not exist is missing from one that is there, and not with all that was beside it. The
+/// directories above it may have been removed with it, up to the root of the source.
+fn is_held_above(disk: &impl Disk, directory: &Path, root: &Path) -> bool {
+    for above in directory.ancestors().skip(1) {
+        if !above.starts_with(root) {
+            return false;
+        }
+        match disk.list(above) {
+            Ok(entries) => return !entries.is_empty(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A listing can leave something out. Only a file that is surely gone is gone.

@@ -9,8 +9,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::tail::Directory;
+use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::Hint;
 use crate::daemon::tail::Look;
@@ -40,6 +42,10 @@ pub(super) struct Moment {
 pub(super) struct Pass<D> {
     pub(super) disk: D,
     pub(super) source: SourceConfig,
+    /// Sources that come first: what fits one of them is read there, and not here.
+    pub(super) earlier: Vec<PathPattern>,
+    /// What fits one of them, and why it is not read.
+    pub(super) left: BTreeMap<PathBuf, DirectoryLook>,
     pub(super) key: Arc<str>,
     pub(super) folders: BTreeMap<PathBuf, Folder>,
     /// Files that are gone, and whose logs they were.
@@ -57,11 +63,19 @@ pub(super) struct Pass<D> {
 }
 
 impl<D: Disk> Pass<D> {
-    pub(super) fn new(disk: D, source: SourceConfig, saved: Vec<Position>, at: Moment) -> Self {
+    pub(super) fn new(
+        disk: D,
+        source: SourceConfig,
+        earlier: Vec<PathPattern>,
+        saved: Vec<Position>,
+        at: Moment,
+    ) -> Self {
         let mut pass = Self {
             disk,
             key: source_key(&source),
             source,
+            earlier,
+            left: BTreeMap::new(),
             folders: BTreeMap::new(),
             absent: Vec::new(),
             first: saved.is_empty(),
@@ -94,7 +108,18 @@ impl<D: Disk> Pass<D> {
             "" => self.source.path.root().to_owned(),
             below => self.source.path.root().join(below),
         };
-        self.folder(path, server, &position.directory).insert(file);
+        if self.reader_of(&path).is_none() {
+            self.folder(path, server, &position.directory).insert(file);
+        }
+    }
+
+    /// The source that comes first and reads a directory, or one above it.
+    pub(super) fn reader_of(&self, directory: &Path) -> Option<&PathPattern> {
+        let fits = |earlier: &&PathPattern| {
+            let mut above = directory.ancestors();
+            above.any(|directory| earlier.fit(directory).is_some())
+        };
+        self.earlier.iter().find(fits)
     }
 
     /// The folder at a path, which is followed from now on.
@@ -147,10 +172,14 @@ impl<D: Disk> Pass<D> {
     }
 
     fn report(&self) -> Look {
-        let of_folders = || self.folders.values().find_map(Folder::trouble);
         Look {
-            trouble: self.trouble.clone().or_else(of_folders),
-            directories: self.folders.values().map(Folder::report).collect(),
+            trouble: self.trouble.clone(),
+            directories: self
+                .folders
+                .values()
+                .map(Folder::report)
+                .chain(self.left.values().cloned())
+                .collect(),
         }
     }
 

@@ -293,6 +293,7 @@ impl Followed {
         self.size = self.current;
         self.seen = self.size;
         self.nul_tail = self.size - text as u64;
+        self.headers_only = is_header(&head[..text]);
         let lasting = self.lasts((0, self.size, self.nul_tail), now);
         if self.nul_tail >= MIN_NUL_DAMAGE_BYTES {
             let covered = if text == 0 { &head } else { &head[..text] };
@@ -366,4 +367,11 @@ impl Followed {
         self.settle();
         Ok(())
     }
+}
+
+/// Whether there are only header lines, the last one perhaps not yet whole.
+fn is_header(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    text.split_inclusive(|&byte| byte == b'\n')
+        .all(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
 }

@@ -253,6 +253,7 @@ mod tests {
                 directory: self.directory(),
                 files: 1,
                 unread: 0,
+                trouble: None,
             };
             self.take(Event::Looked(Look {
                 trouble: trouble.map(str::to_owned),

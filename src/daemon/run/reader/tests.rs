@@ -5,7 +5,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::daemon::run::reader::source::SILENT;
 use crate::daemon::tail::DirectoryLook;
+use crate::daemon::tail::Look;
+use crate::pipeline::file::Refusal;
 
 const ROW: &[u8] = b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
 
@@ -106,6 +109,7 @@ impl Story {
                 directory: self.directory(),
                 files: 1,
                 unread: 0,
+                trouble: None,
             }],
             ..Look::default()
         };
@@ -124,6 +128,35 @@ fn a_thread_that_says_nothing_hangs() {
     let status = story.reader.statuses(&story.engine).remove(0);
     assert!(!status.up);
     assert!(status.trouble.unwrap().contains("no answer for 30 s"));
+}
+
+#[test]
+fn a_server_is_down_for_its_own_trouble_or_that_of_the_whole_source() {
+    let mut story = Story::begin();
+    let look = |whole: Option<&str>| Look {
+        trouble: whole.map(str::to_owned),
+        directories: [("EX01", None), ("EX02", Some("EX02: does not exist"))]
+            .map(|(server, trouble)| DirectoryLook {
+                directory: Arc::new(Directory {
+                    path: Path::new("/logs").join(server),
+                    server: Arc::from(server),
+                }),
+                files: 1,
+                unread: 0,
+                trouble: trouble.map(str::to_owned),
+            })
+            .into(),
+    };
+    for (whole, up) in [(None, [true, false]), (Some("away"), [false, false])] {
+        story.take(1, Event::Looked(look(whole)));
+        let statuses = story.reader.statuses(&story.engine);
+        let is_up: Vec<_> = statuses.iter().map(|status| status.up).collect();
+        assert_eq!(is_up, up);
+        let source = &story.reader.sources[&1];
+        let sees = ["EX01", "EX02"].map(|server| source.sees(server, clock::instant()));
+        assert_eq!(sees, up);
+        assert_eq!(story.reader.passed(), None, "not all was read");
+    }
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Bench {
             wall: "2026-01-01T00:00:00Z".parse().unwrap(),
         };
         Self {
-            pass: Pass::new(LocalDisk, source.clone(), Vec::new(), at),
+            pass: Pass::new(LocalDisk, source.clone(), Vec::new(), Vec::new(), at),
             folder,
             source,
             at,
@@ -102,7 +102,7 @@ impl Bench {
                     keep(position);
                 }),
                 Event::Looked(look) => seen.look = Some(look),
-                Event::CaughtUp { .. } | Event::Forgotten { .. } => {}
+                Event::CaughtUp { .. } | Event::Alive | Event::Forgotten { .. } => {}
             }
             true
         }));
@@ -111,7 +111,8 @@ impl Bench {
 
     fn restart(&mut self) {
         let saved = self.saved.values().cloned().collect();
-        self.pass = Pass::new(LocalDisk, self.source.clone(), saved, self.at);
+        let (source, earlier) = (self.source.clone(), self.pass.earlier.clone());
+        self.pass = Pass::new(LocalDisk, source, earlier, saved, self.at);
     }
 }
 
@@ -121,7 +122,7 @@ impl Seen {
     }
 
     fn trouble(&self) -> Option<&str> {
-        self.look.as_ref()?.trouble.as_deref()
+        self.look.as_ref()?.troubles().next()
     }
 }
 
@@ -174,6 +175,27 @@ fn every_server_has_a_directory_of_its_own() {
 }
 
 #[test]
+fn what_an_earlier_source_reads_is_left_to_it() {
+    let mut bench = Bench::new("logs/EX0*", "all");
+    bench.append("logs/EX01/SEND2026010100-1.LOG", ROW);
+    assert_eq!(bench.look(0).text(), ROW);
+    // Now another source stands before it.
+    let text = "sources: [{ path: \"logs/{server}\" }, { path: \"other/EX01\" }]";
+    let file = bench.folder.path().join("certdrift.yml");
+    let sources = crate::config::parse(text, &file, None).unwrap().sources;
+    for (earlier, read) in [(&sources[1], ROW), (&sources[0], "")] {
+        bench.pass.earlier = vec![earlier.path.clone()];
+        bench.restart();
+        bench.append("logs/EX01/SEND2026010100-1.LOG", ROW);
+        let seen = bench.look(2);
+        assert_eq!(seen.text(), read);
+        assert_eq!(seen.trouble().is_none(), !read.is_empty());
+        let trouble = seen.trouble().unwrap_or("logs/{server} logs/EX0*");
+        assert!(trouble.contains("logs/{server}") && trouble.contains("logs/EX0*"));
+    }
+}
+
+#[test]
 fn the_first_read_passes_over_old_files_but_not_over_what_comes_later() {
     let mut bench = Bench::new("logs", "24h");
     bench.append("logs/SEND2020010100-1.LOG", &row(1));
@@ -208,6 +230,70 @@ fn a_missing_directory_is_trouble_and_heals() {
     bench.append("logs/SEND2026010100-1.LOG", ROW);
     let seen = bench.look(2);
     assert_eq!((seen.text().as_str(), seen.trouble()), (ROW, None));
+}
+
+#[test]
+fn the_trouble_of_one_server_is_not_that_of_another() {
+    let mut bench = Bench::new("logs/{server}", "all");
+    for server in ["EX01", "EX02"] {
+        bench.append(&format!("logs/{server}/SEND2026010100-1.LOG"), ROW);
+    }
+    bench.look(0);
+    let path = bench.path("logs/EX02");
+    fs::rename(&path, bench.path("away")).unwrap();
+    let look = bench.look(2).look.unwrap();
+    assert_eq!(look.trouble_of("EX01"), None);
+    assert!(look.trouble_of("EX02").unwrap().contains("EX02"));
+    fs::rename(bench.path("logs"), bench.path("logs away")).unwrap();
+    let look = bench.look(32).look.unwrap();
+    assert!(look.trouble_of("EX01").is_some(), "all of it is away");
+}
+
+/// Looks at two servers, of which one then changes, until well over an hour later.
+fn an_hour_after(change: impl Fn(&Path)) -> (Vec<Loss>, Option<String>) {
+    let mut bench = Bench::new("logs/{server}/SmtpSend", "all");
+    for server in ["EX01", "EX02"] {
+        let name = format!("logs/{server}/SmtpSend/SEND2026010100-1.LOG");
+        bench.append(&name, &format!("{ROW}{}", &ROW[..30]));
+    }
+    bench.look(0);
+    change(&bench.path("logs/EX02"));
+    let mut losses = Vec::new();
+    let mut trouble = bench.look(2).trouble().map(str::to_owned);
+    assert!(trouble.is_some());
+    for _ in 0..45 {
+        let seen = bench.look(90);
+        losses.extend(&seen.losses);
+        trouble = seen.trouble().map(str::to_owned);
+    }
+    (losses, trouble)
+}
+
+#[test]
+fn the_directory_of_a_server_that_is_no_more_is_forgotten_after_an_hour() {
+    for depth in ["", "SmtpSend"] {
+        let (losses, trouble) = an_hour_after(|server| {
+            let other = server.join("FrontEnd");
+            fs::create_dir(other).unwrap();
+            fs::remove_dir_all(server.join(depth)).unwrap();
+        });
+        assert_eq!(trouble, None, "{depth}");
+        let bytes: Vec<u64> = losses.iter().map(|loss| loss.bytes).collect();
+        assert_eq!(bytes, [30], "half a row went with it");
+    }
+}
+
+#[test]
+fn the_directory_of_a_share_that_is_not_mounted_is_never_given_up() {
+    for depth in ["", "SmtpSend"] {
+        let (losses, trouble) = an_hour_after(|server| {
+            let mounted = server.join(depth);
+            fs::remove_dir_all(&mounted).unwrap();
+            fs::create_dir(&mounted).unwrap();
+        });
+        assert!(trouble.is_some(), "{depth}");
+        assert_eq!(losses, [], "{depth}");
+    }
 }
 
 #[test]
@@ -275,6 +361,23 @@ fn what_is_gone_is_forgotten_after_ninety_days() {
     assert_eq!(bench.pass.absent.len(), 1);
     bench.look(86_400);
     assert_eq!(bench.pass.absent.len(), 0);
+}
+
+#[test]
+fn a_file_of_header_lines_takes_nothing_with_it() {
+    for (text, lost) in [
+        ("#Software: Exchange\r\n#Fields: date-time", 0),
+        ("#Software: Exchange\r\n2026-01-01T00", 34),
+    ] {
+        let mut bench = Bench::new("logs", "all");
+        bench.append("logs/SEND2026010100-1.LOG", text);
+        bench.append("logs/SEND2026010100-2.LOG", &row(1));
+        bench.look(0);
+        bench.look(130);
+        fs::remove_file(bench.path("logs/SEND2026010100-1.LOG")).unwrap();
+        let lost_bytes: u64 = bench.look(2).losses.iter().map(|loss| loss.bytes).sum();
+        assert_eq!(lost_bytes, lost, "{text}");
+    }
 }
 
 #[cfg(unix)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -285,7 +286,7 @@ impl Model {
         let at = self.moment();
         let mut pass = self.pass.take().unwrap_or_else(|| {
             let saved = self.committed.positions.values().cloned().collect();
-            Pass::new(self.world.clone(), source(), saved, at)
+            Pass::new(self.world.clone(), source(), Vec::new(), saved, at)
         });
         let crash = self.crash.take();
         let mut events = 0;
@@ -477,6 +478,47 @@ fn a_file_that_grows_and_goes_while_it_cannot_be_read_is_reported() {
         .map(|(_, _, loss)| *loss)
         .collect();
     assert_eq!(losses, [loss]);
+}
+
+#[test]
+fn a_new_file_that_cannot_be_opened_holds_up_the_later_ones() {
+    let mut model = Model::new();
+    model.look();
+    for _ in 0..2 {
+        model.roll(1);
+    }
+    let (first, second) = (Model::log(LOGS, 9), Model::log(LOGS, 10));
+    let fault = Fault::Open(io::ErrorKind::PermissionDenied);
+    model
+        .world
+        .0
+        .borrow_mut()
+        .faults
+        .insert(first.clone(), fault);
+    let rows = |model: &Model, path: &Path| -> Vec<bool> {
+        let content = model.content(path);
+        let bytes = &content.borrow().bytes;
+        let applied = &model.committed.applied;
+        rows_in(bytes, 0, u64::MAX)
+            .map(|row| applied.contains_key(&row))
+            .collect()
+    };
+    model.wait(10);
+    assert_eq!(rows(&model, &second), [false], "a session may go on here");
+    model.world.0.borrow_mut().faults.clear();
+    // The order within a look is asserted there.
+    model.wait(10);
+    assert_eq!(rows(&model, &first), [true]);
+    assert_eq!(rows(&model, &second), [true]);
+    // One that cannot be opened for good holds up nobody for good.
+    model.roll(1);
+    model.roll(1);
+    let (third, fourth) = (Model::log(LOGS, 11), Model::log(LOGS, 12));
+    model.world.0.borrow_mut().faults.insert(third, fault);
+    for _ in 0..7 {
+        model.wait(10);
+    }
+    assert_eq!(rows(&model, &fourth), [true]);
 }
 
 #[test]

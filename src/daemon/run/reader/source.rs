@@ -1,0 +1,132 @@
+//! A source and the thread that follows it: how it is doing, for each of its servers.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tracing::info;
+use tracing::warn;
+
+use crate::config::PathPattern;
+use crate::config::SourceConfig;
+use crate::daemon::clock;
+use crate::daemon::tail::DirectoryLook;
+use crate::daemon::tail::Look;
+use crate::daemon::tail::Waker;
+use crate::pipeline::file::Refusal;
+use crate::pipeline::snapshot::SourceStatus;
+
+/// A thread says at least every ten seconds that it is alive, also in the middle of a long look. One that has said
+/// nothing for this long hangs, in the system's hands, on a share that does not answer.
+pub(super) const SILENT: Duration = Duration::from_secs(30);
+
+/// A source and the thread that follows it.
+pub(super) struct Source {
+    /// As positions name it.
+    pub(super) key: Arc<str>,
+    pub(super) config: SourceConfig,
+    /// Sources that come first, whose directories it leaves to them.
+    earlier: Vec<PathPattern>,
+    pub(super) waker: Arc<Waker>,
+    pub(super) look: Option<Look>,
+    /// When that look was over, by the clock.
+    pub(super) looked: Option<Timestamp>,
+    /// When its thread was last heard of.
+    pub(super) heard: Instant,
+    pub(super) refused: Vec<(PathBuf, Refusal)>,
+}
+
+impl Source {
+    pub(super) fn new(
+        key: Arc<str>,
+        config: SourceConfig,
+        earlier: Vec<PathPattern>,
+        waker: Arc<Waker>,
+    ) -> Self {
+        Self {
+            key,
+            config,
+            earlier,
+            waker,
+            look: None,
+            looked: None,
+            heard: clock::instant(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Whether these are the sources that come first, as far as they matter to it.
+    pub(super) fn follows(&self, earlier: &[PathPattern]) -> bool {
+        let paths = earlier.iter().map(PathPattern::as_path);
+        paths.eq(self.earlier.iter().map(PathPattern::as_path))
+    }
+
+    pub(super) fn looked(&mut self, look: Look, now: Timestamp) {
+        let known = self.look.take().unwrap_or_default();
+        let before: BTreeSet<&str> = known.troubles().collect();
+        for trouble in look.troubles().filter(|trouble| !before.contains(trouble)) {
+            warn!("{trouble}");
+        }
+        for directory in &look.directories {
+            let path = &directory.directory.path;
+            let was_troubled = |known: &&DirectoryLook| known.directory.path == *path;
+            let known = known.directories.iter().find(was_troubled);
+            if directory.trouble.is_none() && known.is_some_and(|known| known.trouble.is_some()) {
+                info!(directory = %path.display(), "a directory can be read again");
+            }
+        }
+        if look.trouble.is_none() && known.trouble.is_some() {
+            info!(source = %self.config.path.as_path().display(), "a source can be read again");
+        }
+        self.look = Some(look);
+        self.looked = Some(now);
+    }
+
+    /// Whether its thread has not been heard of for so long that it must hang.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        now.duration_since(self.heard) >= SILENT
+    }
+
+    /// Whether everything could be read at the last look, and that was just now.
+    pub(super) fn is_seen(&self, now: Instant) -> bool {
+        let had_no_trouble = |look: &Look| look.troubles().next().is_none();
+        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+    }
+
+    /// The same for the logs of one server: what is wrong with another's says nothing about them.
+    pub(super) fn sees(&self, server: &str, now: Instant) -> bool {
+        let had_no_trouble = |look: &Look| look.trouble_of(server).is_none();
+        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+    }
+
+    pub(super) fn status_in<'a>(
+        &self,
+        by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
+        look: &Look,
+        server: &Arc<str>,
+    ) -> &'a mut SourceStatus {
+        let status = by_server.entry(Arc::clone(server));
+        status.or_insert_with(|| self.status(look, Arc::clone(server)))
+    }
+
+    pub(super) fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
+        let path = self.config.path.as_path().display();
+        let hangs = self.is_silent(clock::instant()).then(|| {
+            format!(
+                "{path}: no answer for {} s. Does the share hang?",
+                SILENT.as_secs()
+            )
+        });
+        let trouble = hangs.or_else(|| look.trouble_of(&server).map(str::to_owned));
+        SourceStatus {
+            up: self.look.is_some() && trouble.is_none(),
+            trouble,
+            refused: self.refused.clone(),
+            ..SourceStatus::new(path.to_string(), server)
+        }
+    }
+}
