@@ -348,8 +348,12 @@ impl Daemon {
         let sources = self.reader.statuses(&self.engine);
         let exports = &self.expectation.known().status.exports;
         let recovered = self.recovered_at;
-        let conditions = self.health.conditions(&sources, exports, recovered, now);
-        self.engine.set_conditions(conditions);
+        // While nothing can be written nothing is read, and the threads that wait for room are not heard of. That is no
+        // fault of their sources; what held before holds on.
+        if !self.commits.is_failing() {
+            let conditions = self.health.conditions(&sources, exports, recovered, now);
+            self.engine.set_conditions(conditions);
+        }
         self.engine.update(now);
         let is_due = self
             .commits
