@@ -35,6 +35,7 @@ use crate::daemon::post::Poster;
 use crate::daemon::run::batch::take_waiting;
 use crate::daemon::run::commits::Commits;
 use crate::daemon::run::commits::Outcome;
+use crate::daemon::run::commits::until_kept;
 use crate::daemon::run::expectation::Expectation;
 use crate::daemon::run::posts::Errand;
 use crate::daemon::run::posts::Posts;
@@ -347,8 +348,12 @@ impl Daemon {
         let sources = self.reader.statuses(&self.engine);
         let exports = &self.expectation.known().status.exports;
         let recovered = self.recovered_at;
-        let conditions = self.health.conditions(&sources, exports, recovered, now);
-        self.engine.set_conditions(conditions);
+        // While nothing can be written nothing is read, and the threads that wait for room are not heard of. That is no
+        // fault of their sources; what held before holds on.
+        if !self.commits.is_failing() {
+            let conditions = self.health.conditions(&sources, exports, recovered, now);
+            self.engine.set_conditions(conditions);
+        }
         self.engine.update(now);
         let is_due = self
             .commits
@@ -400,28 +405,36 @@ impl Daemon {
 
     /// Writes down what has changed. Whether all of it is on disk.
     fn commit(&mut self) -> Result<bool, String> {
-        let changes = self.take_changes();
-        let mut outcome = self.commits.commit(changes, clock::instant())?;
-        if outcome == Outcome::Replaced {
-            self.recovered_at = Some(clock::now());
-            self.engine.change_everything();
-            self.reader.change_everything();
-            self.written = Written::default();
-            let everything = self.take_changes();
-            outcome = self.commits.commit(everything, clock::instant())?;
-        }
+        let changes = take_changes(
+            &mut self.engine,
+            &mut self.reader,
+            &mut self.written,
+            &self.health,
+        );
+        let Self {
+            commits,
+            engine,
+            reader,
+            written,
+            health,
+            recovered_at,
+            ..
+        } = self;
+        let outcome = until_kept(
+            changes,
+            |changes| commits.commit(changes, clock::instant()),
+            || {
+                *recovered_at = Some(clock::now());
+                engine.change_everything();
+                reader.change_everything();
+                *written = Written::default();
+                take_changes(engine, reader, written, health)
+            },
+        )?;
         if outcome == Outcome::Done {
             self.engine.committed();
         }
         Ok(outcome == Outcome::Done)
-    }
-
-    fn take_changes(&mut self) -> Changes {
-        let mut changes = self.engine.take_changes();
-        self.reader.add_changes(&mut changes);
-        let written = &mut self.written;
-        written.row(Table::Whole, restored::HEALTH, &self.health, &mut changes);
-        changes
     }
 
     /// Shows the state, which is on disk.
@@ -482,6 +495,18 @@ impl Daemon {
             .configuration_changed(config, &mut self.engine, now);
         Ok(())
     }
+}
+
+fn take_changes(
+    engine: &mut Engine,
+    reader: &mut Reader,
+    written: &mut Written,
+    health: &Health,
+) -> Changes {
+    let mut changes = engine.take_changes();
+    reader.add_changes(&mut changes);
+    written.row(Table::Whole, restored::HEALTH, health, &mut changes);
+    changes
 }
 
 /// An alert that was told before the restart is no news, but whoever reads the log from here on should know of it.

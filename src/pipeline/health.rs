@@ -25,6 +25,8 @@ use crate::pipeline::verdict::reason::ReasonCode;
 pub const UNREADABLE_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// Lost data and a recovered state are told for so long.
 pub const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// So many sources and servers are remembered to have lost something when they are gone.
+const MAX_LOST: usize = 4096;
 /// An export that is older than this is stale: the scheduled task that writes it has stopped.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -98,15 +100,12 @@ impl Health {
 
     fn losing(&mut self, sources: &[SourceStatus], now: Timestamp) -> Vec<(Place, Confirmed)> {
         let mut held = Vec::new();
-        let known = std::mem::take(&mut self.lost);
+        let mut known = std::mem::take(&mut self.lost);
         for status in sources {
             let key = (status.source.clone(), Arc::clone(&status.server));
             let bytes = status.lost_bytes();
-            // What was lost before the first look was told then.
-            let mut lost = known.get(&key).copied().unwrap_or(Lost {
-                bytes,
-                noticed: None,
-            });
+            // What is lost at the very first look is news as well.
+            let mut lost = known.remove(&key).unwrap_or_default();
             lost.notice(bytes, now);
             self.lost.insert(key, lost);
             if let Some((first, _)) = lost.noticed {
@@ -120,6 +119,10 @@ impl Health {
                 held.extend(confirmed(&status.server, reason, first));
             }
         }
+        // A source that comes back with what it lost before has been told of.
+        known.retain(|_, lost| lost.bytes > 0);
+        let room = MAX_LOST.saturating_sub(self.lost.len());
+        self.lost.extend(known.into_iter().take(room));
         held
     }
 }
@@ -232,13 +235,33 @@ mod tests {
     fn lost_data_is_told_for_a_day() {
         let mut health = Health::default();
         let lost = |bytes| [source("EX01", None, bytes)];
-        assert_eq!(told(&mut health, &lost(7), 0), [], "told before the start");
-        assert_eq!(told(&mut health, &lost(7), 1), []);
+        assert_eq!(told(&mut health, &lost(0), 0), []);
+        assert_eq!(told(&mut health, &lost(0), 1), []);
         let losing = [("SourceLosingData EX01".to_owned(), 2)];
         assert_eq!(told(&mut health, &lost(8), 2), losing);
         assert_eq!(told(&mut health, &lost(9), 60), losing);
         assert_eq!(told(&mut health, &lost(9), 59 + 24 * 60), losing);
         assert_eq!(told(&mut health, &lost(9), 60 + 24 * 60), []);
+    }
+
+    #[test]
+    fn what_is_lost_at_the_first_look_is_told_and_only_once() {
+        let mut health = Health::default();
+        let lossy = [source("EX01", None, 7)];
+        let losing = [("SourceLosingData EX01".to_owned(), 0)];
+        assert_eq!(told(&mut health, &lossy, 0), losing);
+        let day = 24 * 60;
+        assert_eq!(told(&mut health, &lossy, day), []);
+        assert_eq!(
+            told(&mut health, &[], day + 1),
+            [],
+            "out of the configuration"
+        );
+        assert_eq!(told(&mut health, &lossy, day + 2), [], "and back in it");
+        // A state of before: every source that was looked at stands in it.
+        let text = serde_json::to_string(&health).unwrap();
+        let mut health: Health = serde_json::from_str(&text).unwrap();
+        assert_eq!(told(&mut health, &lossy, day + 3), []);
     }
 
     #[test]

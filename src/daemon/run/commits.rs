@@ -26,6 +26,8 @@ const MAX_BYTES: usize = 4 << 20;
 /// Delay before a commit that failed is tried again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// So many new databases in a row may be damaged before the process gives up.
+const MAX_REPLACED: usize = 3;
 
 /// Changes on their way to disk.
 pub(super) struct Commits {
@@ -169,10 +171,67 @@ impl Commits {
     }
 }
 
+/// Commits, and as often as the database turns out damaged and is replaced, commits the whole state into the new one.
+/// The changes of the failed commit are part of that whole: none of them is lost.
+///
+/// # Errors
+/// Those of `commit`, and when the new databases are damaged as well.
+pub(super) fn until_kept(
+    changes: Changes,
+    mut commit: impl FnMut(Changes) -> Result<Outcome, String>,
+    mut everything: impl FnMut() -> Changes,
+) -> Result<Outcome, String> {
+    let mut outcome = commit(changes)?;
+    for _ in 0..MAX_REPLACED {
+        if outcome != Outcome::Replaced {
+            return Ok(outcome);
+        }
+        outcome = commit(everything())?;
+    }
+    if outcome == Outcome::Replaced {
+        return Err(format!(
+            "the state was written anew {MAX_REPLACED} times, and was damaged each time. Check the disk. After a restart \
+             certdrift reads the logs again, as far back as first_read says"
+        ));
+    }
+    Ok(outcome)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_database_that_is_damaged_as_well_gets_everything_again() {
+        use std::collections::VecDeque;
+        for (replaced, last) in [
+            (0, Ok(Outcome::Done)),
+            (1, Ok(Outcome::Done)),
+            (1, Ok(Outcome::Failed)),
+            (3, Ok(Outcome::Done)),
+            (1, Err("dead".to_owned())),
+        ] {
+            let mut outcomes: VecDeque<_> = std::iter::repeat_n(Ok(Outcome::Replaced), replaced)
+                .chain([last.clone()])
+                .collect();
+            let mut written = Vec::new();
+            let commit = |changes: Changes| {
+                written.push(changes);
+                outcomes.pop_front().unwrap()
+            };
+            let outcome = until_kept(change("first", 1), commit, || change("whole", 1));
+            assert_eq!(outcome, last, "{replaced}");
+            assert_eq!(written.len(), replaced + 1);
+            assert_eq!(written[0], change("first", 1));
+            for whole in &written[1..] {
+                assert_eq!(whole, &change("whole", 1));
+            }
+        }
+        let for_ever = |_: Changes| Ok(Outcome::Replaced);
+        let error = until_kept(change("first", 1), for_ever, || change("whole", 1));
+        assert!(error.unwrap_err().contains("Check the disk"));
+    }
     use crate::pipeline::saved::Table;
 
     fn change(key: &str, bytes: usize) -> Changes {

@@ -57,8 +57,17 @@ impl From<rusqlite::Error> for Fault {
             {
                 Self::Fatal(text)
             }
-            rusqlite::Error::SqliteFailure(ffi::Error { code, .. }, _) => match code {
+            rusqlite::Error::SqliteFailure(
+                ffi::Error {
+                    code,
+                    extended_code,
+                },
+                _,
+            ) => match code {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged(text),
+                // Every statement is fixed, and fits the tables as they should be: these are other ones, or fewer.
+                ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => Self::Damaged(text),
+                _ if extended_code & 0xff == ffi::SQLITE_ERROR => Self::Damaged(text),
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Held(text),
                 _ => Self::Later(text),
             },

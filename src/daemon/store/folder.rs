@@ -21,7 +21,9 @@ const LOCK: &str = "certdrift.lock";
 const MAX_LOCK_BYTES: u64 = 32;
 
 /// File systems whose files live on another machine. A lock or an fsync there is only a promise of that machine, and
-/// `SQLite` asks not to be used on them. (`9p`, `vboxsf` and their like are directories of a virtual machine's host.)
+/// `SQLite` asks not to be used on them. (`9p`, `vboxsf`, `virtiofs` and their like are directories of a virtual machine's host.)
+/// Those of a cluster (`gfs2`, `ocfs2`, `gpfs`) stand here, too: whether a lock there binds other machines is up to how they
+/// are mounted.
 const NETWORK: &[&str] = &[
     "9p",
     "afs",
@@ -32,22 +34,38 @@ const NETWORK: &[&str] = &[
     "davfs",
     "fuse.ceph",
     "fuse.ceph-fuse",
+    "fuse.cephfs",
+    "fuse.curlftpfs",
     "fuse.davfs2",
+    "fuse.gcsfuse",
     "fuse.glusterfs",
+    "fuse.goofys",
+    "fuse.gvfsd-fuse",
+    "fuse.juicefs",
+    "fuse.mfs",
+    "fuse.mount-s3",
     "fuse.rclone",
     "fuse.s3fs",
+    "fuse.seaweedfs",
+    "fuse.smbnetfs",
     "fuse.sshfs",
     "fuse.vmhgfs-fuse",
+    "gfs2",
     "glusterfs",
+    "gpfs",
     "lustre",
     "ncpfs",
     "nfs",
     "nfs4",
+    "ocfs2",
+    "orangefs",
     "prl_fs",
+    "pvfs2",
     "smb2",
     "smb3",
     "smbfs",
     "vboxsf",
+    "virtiofs",
     "vmhgfs",
 ];
 
@@ -288,6 +306,9 @@ no mount at all
             (Some("smb3"), true),
             (Some("9p"), true),
             (Some("fuse.sshfs"), true),
+            (Some("fuse.mount-s3"), true),
+            (Some("virtiofs"), true),
+            (Some("ocfs2"), true),
             (Some("ext4"), false),
             (Some("overlay"), false),
             (Some("fuse.lxcfs"), false),

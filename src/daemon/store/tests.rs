@@ -274,8 +274,11 @@ fn a_database_that_goes_bad_under_way_is_replaced_by_the_whole_state() {
         .connection
         .execute_batch("DROP TABLE session")
         .unwrap();
-    // What SQLite calls a missing table is no corruption of a page, but `replace` must cope with any state.
-    assert!(store.commit(&rows(2)).is_err());
+    let outcome = store.commit(&rows(2));
+    assert!(
+        matches!(&outcome, Err(Trouble::Damaged(why)) if why.contains("no such table: session")),
+        "{outcome:?}"
+    );
     let replaced = store.replace("gone".to_owned(), now()).unwrap();
     assert!(replaced.kept_as.exists());
     store.commit(&rows(2)).unwrap();
@@ -286,6 +289,27 @@ fn a_database_that_goes_bad_under_way_is_replaced_by_the_whole_state() {
     recovered.put(Table::Whole, RECOVERED_AT, &now());
     expected.apply(&recovered);
     assert_eq!(open(folder.path()).saved, expected);
+}
+
+#[test]
+fn a_database_with_other_tables_is_moved_aside() {
+    for (how, statement) in [
+        ("a table less", "DROP TABLE message"),
+        ("a table of the first look less", "DROP TABLE whole"),
+        (
+            "a column less",
+            "ALTER TABLE session RENAME COLUMN sum TO crc",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(folder.path()).store;
+        store.commit(&rows(1)).unwrap();
+        store.connection.execute_batch(statement).unwrap();
+        drop(store);
+        let opened = open(folder.path());
+        assert!(opened.replaced.is_some(), "{how}");
+        assert_eq!(recovered_at(&opened.saved), Some(now()), "{how}");
+    }
 }
 
 #[test]
@@ -313,6 +337,10 @@ fn faults_are_told_apart() {
         (ffi::SQLITE_IOERR_DIR_FSYNC, "Fatal"),
         (ffi::SQLITE_CORRUPT, "Damaged"),
         (ffi::SQLITE_NOTADB, "Damaged"),
+        (ffi::SQLITE_ERROR, "Damaged"),
+        (ffi::SQLITE_CONSTRAINT_DATATYPE, "Damaged"),
+        (ffi::SQLITE_MISMATCH, "Damaged"),
+        (ffi::SQLITE_NOMEM, "Later"),
         (ffi::SQLITE_BUSY, "Held"),
     ] {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
