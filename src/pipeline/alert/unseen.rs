@@ -20,7 +20,9 @@ use crate::pipeline::alert::silence::Surroundings;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::inventory::is_same_host;
+use crate::pipeline::record;
 use crate::pipeline::session::Place;
+use crate::pipeline::session::Sessions;
 use crate::pipeline::verdict::reason::Reason;
 
 /// Nothing is told before: at a start, the logs of another server may not have been found yet.
@@ -52,6 +54,26 @@ pub struct Read<'a> {
     pub last_row: Option<Timestamp>,
     /// The present.
     pub now: Timestamp,
+}
+
+impl<'a> Read<'a> {
+    /// All streams have been read up to now, and these places are watched.
+    pub fn new<'b>(
+        sessions: &'a Sessions,
+        watched: impl Iterator<Item = &'b Place>,
+        now: Timestamp,
+    ) -> Self {
+        let streams = || sessions.streams().map(|(_, stream)| stream);
+        let last_row = streams().filter_map(|stream| stream.last_millis).max();
+        Self {
+            servers: streams().map(|stream| &*stream.server).collect(),
+            seen: watched
+                .map(|place| place.connector.to_lowercase())
+                .collect(),
+            last_row: last_row.map(record::timestamp),
+            now,
+        }
+    }
 }
 
 impl Unseen {

@@ -176,19 +176,7 @@ impl Judging {
         if !self.behind.is_empty() || !self.unreadable.is_empty() {
             return;
         }
-        let streams = || sessions.streams().map(|(_, stream)| stream);
-        let watched = self.watched.keys();
-        let read = Read {
-            servers: streams().map(|stream| &*stream.server).collect(),
-            seen: watched
-                .map(|place| place.connector.to_lowercase())
-                .collect(),
-            last_row: streams()
-                .filter_map(|stream| stream.last_millis)
-                .max()
-                .map(record::timestamp),
-            now,
-        };
+        let read = Read::new(sessions, self.watched.keys(), now);
         self.unseen.look(&self.expectations, &read);
     }
 
@@ -318,12 +306,11 @@ impl Judging {
                 held.entry(place).or_default().push(told);
             }
         }
-        for (place, confirmed) in &self.conditions {
-            held.entry(place.clone())
-                .or_default()
-                .push(confirmed.clone());
-        }
-        for (place, confirmed) in self.unseen.told() {
+        let conditions = self
+            .conditions
+            .iter()
+            .map(|(place, it)| (place.clone(), it));
+        for (place, confirmed) in conditions.chain(self.unseen.told()) {
             held.entry(place).or_default().push(confirmed.clone());
         }
         let over = self
@@ -374,15 +361,12 @@ impl Judging {
     /// The verdict on every connector of the ledger, and on those that are sought in vain, ordered by server and connector.
     pub(super) fn judged(&self, ledger: &Ledger) -> Vec<Judged> {
         let unseen = self.unseen.shown().map(|(place, reason)| Judged {
-            planned: self
-                .expectations
-                .for_connector(&place.connector)
-                .map_or_else(Vec::new, |it| it.planned.clone()),
             place,
             expected: true,
             verdict: Verdict::Unknown,
             reasons: vec![reason.clone()],
             silent_after: None,
+            planned: Vec::new(),
         });
         let known = ledger.connectors().map(|(place, _)| {
             let watched = self.watched.get(place);

@@ -245,7 +245,7 @@ reasons! {
     NoCommonName:                "L6",  "no_common_name",                  Match,    Information, None,     Sessions, Sessions, "the subject has no CN";
     IssuerRotated:               "L8",  "issuer_rotated",                  Match,    Information, None,     Sessions, Sessions, "the certificate before this one had another issuer";
     NextCertificateWillNotMatch: "L9",  "next_certificate_will_not_match", Match,    Warning,     NEXT,     Clock,    Clock,    "the newest certificate of the inventory that has a name in common fits no connector";
-    Expiring:                    "E1",  "expiring",                        Match,    Warning,     EXPIRING, Clock,    Sessions, "a third of the lifetime is left, or what `alerts.expiry` says; critical at a tenth, and at 3 days; information where the address decides";
+    Expiring:                    "E1",  "expiring",                        Match,    Warning,     EXPIRING, Clock,    Sessions, "a third of the lifetime is left, or what `alerts.expiry` says; critical at a tenth, and at 3 days";
     RenewalPlanned:              "W1",  "renewal_planned",                 Match,    Information, None,     Clock,    Clock,    "inside the window of a planned renewal; L1 to L4 keep quiet";
     PlannedRenewalOverdue:       "W2",  "planned_renewal_overdue",         Match,    Warning,     RENEWAL,  Clock,    Clock,    "the window is over, and the planned certificate is not presented; critical when the presented one nears its end";
     CertificateChanged:          "C1",  "certificate_changed",             Match,    Information, CHANGED,  Sessions, Clock,    "another certificate than before, for 24 h";
