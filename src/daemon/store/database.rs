@@ -64,9 +64,12 @@ impl From<rusqlite::Error> for Fault {
                 },
                 _,
             ) => match code {
-                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Damaged(text),
-                // Every statement is fixed, and fits the tables as they should be: these are other ones, or fewer.
-                ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => Self::Damaged(text),
+                // Every statement is fixed, and fits the tables as they should be: what does not fit are other tables,
+                // or fewer.
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch => Self::Damaged(text),
                 _ if extended_code & 0xff == ffi::SQLITE_ERROR => Self::Damaged(text),
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Held(text),
                 _ => Self::Later(text),
