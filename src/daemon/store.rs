@@ -175,13 +175,17 @@ impl Store {
         let path = folder.database();
         let fault = |fault| unusable(&path, fault);
         if !path.try_exists().map_err(|error| fault(error.into()))? {
-            let connection = begin(&folder).map_err(fault)?;
+            let replaced = interrupted(&path).map_err(|error| fault(error.into()))?;
+            let first = replaced
+                .as_ref()
+                .map_or_else(Changes::default, |_| recovered(now));
+            let connection = begin(&folder, first).map_err(fault)?;
             let saved = database::load(&connection).map_err(fault)?;
             let store = Self { connection, folder };
             return Ok(Opened {
                 store,
                 saved,
-                replaced: None,
+                replaced,
             });
         }
         let found = database::open(&path)
@@ -243,20 +247,32 @@ pub fn recovered_at(saved: &Saved) -> Option<Timestamp> {
     saved.row(Table::Whole, RECOVERED_AT).ok().flatten()
 }
 
-fn begin(folder: &Folder) -> Result<Connection, Fault> {
+fn begin(folder: &Folder, first: Changes) -> Result<Connection, Fault> {
     let path = folder.database();
-    database::create(&path, || folder.sync())?;
+    database::create(&path, first, || folder.sync())?;
     database::open(&path)
 }
 
 fn replace(folder: &Folder, why: String, now: Timestamp) -> Result<(Connection, Replaced), Fault> {
-    let path = folder.database();
-    let kept_as = move_aside(&path, now)?;
-    let mut connection = begin(folder)?;
+    let kept_as = move_aside(&folder.database(), now)?;
+    let connection = begin(folder, recovered(now))?;
+    Ok((connection, Replaced { why, kept_as }))
+}
+
+/// What a database that takes the place of a damaged one says from its first moment on.
+fn recovered(now: Timestamp) -> Changes {
     let mut changes = Changes::default();
     changes.put(Table::Whole, RECOVERED_AT, &now);
-    database::commit(&mut connection, &changes)?;
-    Ok((connection, Replaced { why, kept_as }))
+    changes
+}
+
+/// Where there is no database, but a damaged one lies aside: a crash or a full disk came between the two.
+fn interrupted(path: &Path) -> io::Result<Option<Replaced>> {
+    let newest = moved_aside(path)?.into_iter().max();
+    Ok(newest.map(|kept_as| Replaced {
+        why: "it was damaged, and certdrift ended before there was another one".to_owned(),
+        kept_as,
+    }))
 }
 
 /// Renames a database and its log, and removes the oldest of those that were renamed before.
@@ -269,13 +285,14 @@ fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
         }
         to = beside(path, &format!(".damaged-{stamp}.{number}"));
     }
+    // First itself: without its log it would be an older state that nothing seems to be wrong with.
+    fs::rename(path, &to)?;
     for log in ["-wal", "-journal"] {
         match fs::rename(beside(path, log), beside(&to, log)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    fs::rename(path, &to)?;
     let mut damaged = moved_aside(path)?;
     damaged.sort();
     damaged.truncate(damaged.len().saturating_sub(MAX_DAMAGED));

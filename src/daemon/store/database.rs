@@ -80,8 +80,12 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Makes an empty database under its final name, or none.
-pub(super) fn create(path: &Path, sync: impl Fn() -> io::Result<()>) -> Result<(), Fault> {
+/// Makes a database under its final name that holds `first` and nothing else, or none.
+pub(super) fn create(
+    path: &Path,
+    mut first: Changes,
+    sync: impl Fn() -> io::Result<()>,
+) -> Result<(), Fault> {
     let later = |error: io::Error| Fault::Later(error.to_string());
     let new = path.with_extension("db.new");
     // What a crash left behind. Above all a log that belongs to another database must not meet this one.
@@ -109,9 +113,8 @@ pub(super) fn create(path: &Path, sync: impl Fn() -> io::Result<()>) -> Result<(
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
-    let mut changes = Changes::default();
-    changes.put(Table::Whole, "schema", &SCHEMA);
-    write(&transaction, &changes)?;
+    first.put(Table::Whole, "schema", &SCHEMA);
+    write(&transaction, &first)?;
     transaction.commit()?;
     connection
         .close()

@@ -188,6 +188,21 @@ fn a_damaged_database_is_moved_aside() {
 }
 
 #[test]
+fn a_replacement_that_was_interrupted_is_told_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let damaged = beside(&database(folder.path()), ".damaged-20260101T000000Z");
+    fs::rename(database(folder.path()), &damaged).unwrap();
+    let opened = open(folder.path());
+    assert_eq!(opened.replaced.unwrap().kept_as, damaged);
+    assert_eq!(recovered_at(&opened.saved), Some(now()));
+    drop(opened.store);
+    let opened = open(folder.path());
+    assert_eq!(opened.replaced, None, "it is told once");
+    assert_eq!(recovered_at(&opened.saved), Some(now()));
+}
+
+#[test]
 fn a_flipped_bit_is_noticed_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let saved = filled(folder.path());

@@ -31,7 +31,6 @@ use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
-use crate::pipeline::record;
 use crate::pipeline::saved::Written;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
