@@ -275,6 +275,11 @@ impl Followed {
         self.size.max(self.glimpsed)
     }
 
+    /// Whether it is read before a copy of it that was just found: it is there, and what is missing of it may still come.
+    pub(super) fn comes_first(&self) -> bool {
+        !self.missing && self.nul_tail == 0
+    }
+
     /// Where the text ends of which it is known that it is there.
     pub(super) fn text_end(&self) -> u64 {
         self.size.saturating_sub(self.nul_tail)
@@ -305,17 +310,7 @@ impl Followed {
     /// with.
     pub(super) fn has_last_row(&self, handle: &mut impl Handle) -> io::Result<bool> {
         let before = before(handle, self.offset.unwrap_or_default())?.unwrap_or_default();
-        let row = before.split_inclusive(|&byte| byte == b'\n').next_back();
-        let is_row = |row: &[u8]| {
-            row.len() >= MIN_ROW_BYTES && !row.starts_with(b"#") && row.last() == Some(&b'\n')
-        };
-        let text = |row: &[u8]| {
-            row.iter()
-                .rposition(|&byte| byte == 0)
-                .map_or(0, |nul| nul + 1)
-        };
-        let is_row = row.is_some_and(|row| is_row(&row[text(row)..]));
-        Ok(is_row && Some(Hash::of(&before)) == self.anchor)
+        Ok(ends_with_row(&before) && Some(Hash::of(&before)) == self.anchor)
     }
 
     /// Whether the bytes that were read last stand before the offset.
@@ -356,9 +351,10 @@ impl Followed {
         };
         let fits = |before: &Vec<u8>| Some(Hash::of(before)) == self.anchor;
         let fits = before.as_ref().is_some_and(fits);
-        // NUL bytes alone prove nothing: one hole is like another. And a doubt needs more to be dispelled.
+        // NUL bytes and header lines prove nothing: they are alike in many files. And a doubt needs more to be dispelled.
         let is_trusted = self.verified && self.doubt.is_none();
-        if fits && is_trusted && before.as_ref().is_some_and(|before| !before.contains(&0)) {
+        let proves = |before: &Vec<u8>| !before.contains(&0) && ends_with_row(before);
+        if fits && is_trusted && before.as_ref().is_some_and(proves) {
             return Ok(same);
         }
         let covered = usize::from(fingerprint.covered);
@@ -506,6 +502,15 @@ impl Evidence {
             Self::Rewritten
         }
     }
+}
+
+/// Whether a row ends here, and not a header line or a run of NUL bytes.
+fn ends_with_row(before: &[u8]) -> bool {
+    let line = before.split_inclusive(|&byte| byte == b'\n').next_back();
+    let line = line.unwrap_or_default();
+    let nuls = line.iter().rposition(|&byte| byte == 0);
+    let row = &line[nuls.map_or(0, |last| last + 1)..];
+    row.len() >= MIN_ROW_BYTES && !row.starts_with(b"#") && row.ends_with(b"\n")
 }
 
 /// What stands before an offset, as much of it as an anchor covers; `None`: not all of it can be read now.

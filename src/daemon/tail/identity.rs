@@ -356,8 +356,12 @@ impl<D: Disk> Pass<D> {
                 self.drop_copy(&path, &name);
                 continue;
             };
-            // One that was just found may go on where a file that is away ends. A file that is there is read first.
-            if is_new && self.followed(&at, of).is_some_and(|file| !file.missing) {
+            // One that was just found may go on where a file ends that is away, or hold text where it holds NUL bytes.
+            if is_new
+                && self
+                    .followed(&at, of)
+                    .is_some_and(|file| file.comes_first())
+            {
                 continue;
             }
             match self.weigh_copy(&path, &name, &at, of) {
