@@ -153,7 +153,7 @@ fn unreadable(error: &io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::NotFound => Problem::file(
             "does not exist",
-            "check the path; config/certdrift.yml of the sources is a commented example to copy",
+            "check the path; the folder `config` of the sources has a commented example to copy",
         ),
         io::ErrorKind::IsADirectory => Problem::file("is a directory", "name the file in it"),
         io::ErrorKind::PermissionDenied => Problem::file(

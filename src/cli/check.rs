@@ -43,6 +43,9 @@ const MORE_HELP: &str = "\
 Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch, 3 unknown, no \
 session, or an error. They are those of a monitoring plugin, which --format=nagios makes of this.
 
+As a plugin of Nagios, Icinga or Checkmk; without a configuration nothing is judged:
+  certdrift check --format=nagios --config.file /etc/certdrift/certdrift.yml
+
 For the textfile collector of Prometheus' node exporter, put the file in place whole, whatever the exit code:
   certdrift check --format=prometheus ... > certdrift.prom.$$
   test -s certdrift.prom.$$ && mv certdrift.prom.$$ certdrift.prom
@@ -64,7 +67,7 @@ pub(super) struct Arguments {
     /// Name of the server; without it, the paths tell
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// Judge as of this time, 2026-01-31T12:00:00Z; without it, now
+    /// Judge as of this time, for example 2026-01-31T12:00:00Z; without it, now
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
 }

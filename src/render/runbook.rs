@@ -6,6 +6,9 @@ use crate::pipeline::verdict::reason::AlertName;
 /// Where the pages are served; the name of the alert follows.
 pub const PATH: &str = "/runbooks/";
 
+/// What the pages have in common and link to, in Markdown, and the name under which they do.
+pub const COMMON: (&str, &str) = ("README.md", include_str!("../../deploy/runbooks/README.md"));
+
 /// The page of an alert, in Markdown.
 pub fn page(name: AlertName) -> &'static str {
     match name {

@@ -126,7 +126,12 @@ async fn icon(extract::Path(name): extract::Path<String>) -> Response {
 }
 
 async fn runbook_page(extract::Path(name): extract::Path<String>) -> Response {
-    match AlertName::from_name(&name) {
+    let (common, text) = runbook::COMMON;
+    if name == common {
+        return answer(StatusCode::OK, PLAIN_TEXT, NOTHING, text.to_owned());
+    }
+    // The pages link to each other as files.
+    match AlertName::from_name(name.strip_suffix(".md").unwrap_or(&name)) {
         Some(name) => {
             let text = runbook::page(name).to_owned();
             answer(StatusCode::OK, PLAIN_TEXT, NOTHING, text)

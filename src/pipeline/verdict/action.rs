@@ -102,7 +102,8 @@ pub fn one_command<'a>(actions: impl IntoIterator<Item = &'a mut String>) {
     }
 }
 
-/// Make the inbound connector expect what is presented, or present what it expects.
+/// Present what the inbound connector expects, or make it expect what is presented. Which of them is meant is not for us to
+/// say, so the command is a look.
 fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
     if scene.presented.and_then(is_self_signed) == Some(true) {
         return replace(scene);
@@ -111,24 +112,25 @@ fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
         .inbound
         .filter(|_| finding.code != ReasonCode::PartnerOnly);
     let name = suggested_name(finding, scene);
-    match inbound.zip(name) {
-        Some((inbound, name)) => vec![
-            set_name(inbound, &name),
-            format!(
-                "# If the server should present another certificate: {}",
-                set_certificate(scene, None)
-            ),
-            WIZARD.to_owned(),
-        ],
-        None => vec![
-            LIST_INBOUND.to_owned(),
-            format!(
-                "# If the server should present another certificate: {}",
-                set_certificate(scene, None)
-            ),
-            WIZARD.to_owned(),
-        ],
-    }
+    let server = powershell_quote(scene.bench.server);
+    let present = format!(
+        "# If another certificate is meant, on {server}: {}",
+        set_certificate(scene, None)
+    );
+    // Other servers may well present what is expected: the connector is changed only by somebody who has looked.
+    let Some((inbound, name)) = inbound.zip(name) else {
+        return vec![LIST_INBOUND.to_owned(), present, WIZARD.to_owned()];
+    };
+    let expect = format!(
+        "# If the presented one is meant, on every server of the connector, in Exchange Online: {}",
+        set_name(inbound, &name)
+    );
+    vec![
+        LIST_CERTIFICATES.to_owned(),
+        present,
+        expect,
+        WIZARD.to_owned(),
+    ]
 }
 
 /// The name of the certificate that an inbound connector should expect: the one that decided, or the first whose
