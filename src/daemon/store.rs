@@ -10,6 +10,7 @@
 
 mod database;
 mod folder;
+mod lock;
 
 use std::fmt;
 use std::fs;
@@ -40,6 +41,8 @@ pub struct Store {
     // Closed before the folder is given back.
     connection: Connection,
     folder: Folder,
+    /// How many commits were made, over all processes.
+    commits: u64,
 }
 
 /// A store that was opened.
@@ -155,15 +158,10 @@ impl Store {
     /// As [`Self::open`], and when the database is damaged.
     pub fn open_existing(path: &Path) -> Result<Opened, StoreError> {
         let folder = Folder::take(path, folder::file_system).map_err(StoreError::Folder)?;
-        let path = folder.database();
-        let found = database::open(&path)
-            .and_then(|connection| Ok((database::load(&connection)?, connection)));
-        let (saved, connection) = found.map_err(|fault| unusable(&path, fault))?;
-        Ok(Opened {
-            store: Self { connection, folder },
-            saved,
-            replaced: None,
-        })
+        match found(&folder) {
+            Ok(found) => Ok(found.opened(folder, None)),
+            Err(fault) => Err(unusable(&folder.database(), fault)),
+        }
     }
 
     fn open_on(
@@ -179,31 +177,15 @@ impl Store {
             let first = replaced
                 .as_ref()
                 .map_or_else(Changes::default, |_| recovered(now));
-            let connection = begin(&folder, first).map_err(fault)?;
-            let saved = database::load(&connection).map_err(fault)?;
-            let store = Self { connection, folder };
-            return Ok(Opened {
-                store,
-                saved,
-                replaced,
-            });
+            let found = begin(&folder, first, folder.noted()).map_err(fault)?;
+            return Ok(found.opened(folder, replaced));
         }
-        let found = database::open(&path)
-            .and_then(|connection| Ok((database::load(&connection)?, connection)));
-        match found {
-            Ok((saved, connection)) => Ok(Opened {
-                store: Self { connection, folder },
-                saved,
-                replaced: None,
-            }),
+        match found(&folder) {
+            Ok(found) => Ok(found.opened(folder, None)),
             Err(Fault::Damaged(why)) => {
-                let (connection, replaced) = replace(&folder, why, now).map_err(fault)?;
-                let saved = database::load(&connection).map_err(fault)?;
-                Ok(Opened {
-                    store: Self { connection, folder },
-                    saved,
-                    replaced: Some(replaced),
-                })
+                let (found, replaced) =
+                    replace(&folder, why, folder.noted(), now).map_err(fault)?;
+                Ok(found.opened(folder, Some(replaced)))
             }
             Err(other) => Err(fault(other)),
         }
@@ -217,12 +199,16 @@ impl Store {
         if let Some(fault) = changes.fault() {
             return Err(Trouble::Fatal(fault.to_owned()));
         }
-        database::commit(&mut self.connection, changes).map_err(|fault| match fault {
+        let number = self.commits + 1;
+        database::commit(&mut self.connection, changes, number).map_err(|fault| match fault {
             Fault::Later(why) | Fault::Held(why) => Trouble::Later(why),
             Fault::Damaged(why) => Trouble::Damaged(why),
             Fault::Fatal(why) => Trouble::Fatal(why),
             Fault::Newer(schema) => Trouble::Fatal(format!("schema {schema}")),
-        })
+        })?;
+        self.commits = number;
+        self.folder.note(number);
+        Ok(())
     }
 
     /// Moves the database aside, because what it holds is of no use, and begins another one. It is empty but for the
@@ -236,8 +222,8 @@ impl Store {
         // A database that is closed under another name would take the new one's log with it.
         let nothing = Connection::open_in_memory().map_err(|error| fault(error.into()))?;
         drop(std::mem::replace(&mut self.connection, nothing));
-        let (connection, replaced) = replace(&self.folder, why, now).map_err(fault)?;
-        self.connection = connection;
+        let (found, replaced) = replace(&self.folder, why, self.commits, now).map_err(fault)?;
+        self.connection = found.connection;
         Ok(replaced)
     }
 }
@@ -247,16 +233,61 @@ pub fn recovered_at(saved: &Saved) -> Option<Timestamp> {
     saved.row(Table::Whole, RECOVERED_AT).ok().flatten()
 }
 
-fn begin(folder: &Folder, first: Changes) -> Result<Connection, Fault> {
-    let path = folder.database();
-    database::create(&path, first, || folder.sync())?;
-    database::open(&path)
+/// A database that was opened, and what it holds.
+struct Found {
+    connection: Connection,
+    saved: Saved,
+    commits: u64,
 }
 
-fn replace(folder: &Folder, why: String, now: Timestamp) -> Result<(Connection, Replaced), Fault> {
+impl Found {
+    fn opened(self, folder: Folder, replaced: Option<Replaced>) -> Opened {
+        Opened {
+            store: Store {
+                connection: self.connection,
+                folder,
+                commits: self.commits,
+            },
+            saved: self.saved,
+            replaced,
+        }
+    }
+}
+
+/// Opens the database that is there. One that is older than it was counts as damaged, although nothing else may be wrong
+/// with it: a checkpoint that was cut short leaves parts of two moments, and no sum tells.
+fn found(folder: &Folder) -> Result<Found, Fault> {
+    let connection = database::open(&folder.database())?;
+    let (saved, commits) = database::load(&connection)?;
+    let noted = folder.noted();
+    if commits < noted {
+        return Err(Fault::Damaged(format!(
+            "it ends with commit {commits}, but commit {noted} was made: its log (-wal) was deleted, or the disk lost it, \
+             or an older copy was put in its place"
+        )));
+    }
+    Ok(Found {
+        connection,
+        saved,
+        commits,
+    })
+}
+
+/// Begins a database that takes the place of one to which so many commits were made.
+fn begin(folder: &Folder, first: Changes, commits: u64) -> Result<Found, Fault> {
+    database::create(&folder.database(), first, commits, || folder.sync())?;
+    found(folder)
+}
+
+fn replace(
+    folder: &Folder,
+    why: String,
+    commits: u64,
+    now: Timestamp,
+) -> Result<(Found, Replaced), Fault> {
     let kept_as = move_aside(&folder.database(), now)?;
-    let connection = begin(folder, recovered(now))?;
-    Ok((connection, Replaced { why, kept_as }))
+    let found = begin(folder, recovered(now), commits)?;
+    Ok((found, Replaced { why, kept_as }))
 }
 
 /// What a database that takes the place of a damaged one says from its first moment on.

@@ -21,6 +21,8 @@ use crate::pipeline::saved::Table;
 /// The version of the tables and of what their rows hold. A later one is raised by whoever changes either in a way that
 /// `#[serde(default)]` does not cover, and gets a step in [`migrate`].
 pub(super) const SCHEMA: i64 = 1;
+/// The key of how many commits were made. It is the store's own, and none of what was saved.
+const COMMITS: &str = "commits";
 /// Marks the file as certdrift's: `cdri`.
 const APPLICATION: i64 = 0x6364_7269;
 /// The write-ahead log is moved into the database when it holds this many pages: 4 MiB.
@@ -80,10 +82,12 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Makes a database under its final name that holds `first` and nothing else, or none.
+/// Makes a database under its final name that holds `first` and nothing else, or none. It takes the place of one to
+/// which so many commits were made.
 pub(super) fn create(
     path: &Path,
     mut first: Changes,
+    commits: u64,
     sync: impl Fn() -> io::Result<()>,
 ) -> Result<(), Fault> {
     let later = |error: io::Error| Fault::Later(error.to_string());
@@ -114,6 +118,7 @@ pub(super) fn create(
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     first.put(Table::Whole, "schema", &SCHEMA);
+    first.put(Table::Whole, COMMITS, &commits);
     write(&transaction, &first)?;
     transaction.commit()?;
     connection
@@ -229,15 +234,21 @@ fn migrate(_connection: &mut Connection, from: i64) -> Result<(), Fault> {
     )))
 }
 
-/// Every row.
-pub(super) fn load(connection: &Connection) -> Result<Saved, Fault> {
+/// Every row, and how many commits were made.
+pub(super) fn load(connection: &Connection) -> Result<(Saved, u64), Fault> {
     let mut saved = Saved::default();
     for table in Table::ALL {
         for (key, value) in load_table(connection, table)?.texts(table) {
             saved.insert(table, key.to_owned(), value.to_owned());
         }
     }
-    Ok(saved)
+    let commits = saved
+        .row(Table::Whole, COMMITS)
+        .map_err(|error| Fault::Damaged(error.to_string()))?;
+    let mut own = Changes::default();
+    own.remove(Table::Whole, COMMITS);
+    saved.apply(&own);
+    Ok((saved, commits.unwrap_or_default()))
 }
 
 fn load_table(connection: &Connection, table: Table) -> Result<Saved, Fault> {
@@ -255,10 +266,17 @@ fn load_table(connection: &Connection, table: Table) -> Result<Saved, Fault> {
     Ok(saved)
 }
 
-/// Writes all changes, or none.
-pub(super) fn commit(connection: &mut Connection, changes: &Changes) -> Result<(), Fault> {
+/// Writes all changes, or none. It is this commit by number.
+pub(super) fn commit(
+    connection: &mut Connection,
+    changes: &Changes,
+    number: u64,
+) -> Result<(), Fault> {
+    let mut own = Changes::default();
+    own.put(Table::Whole, COMMITS, &number);
     let transaction = connection.transaction()?;
     write(&transaction, changes)?;
+    write(&transaction, &own)?;
     transaction.commit()?;
     checkpoint(connection)
 }

@@ -5,20 +5,17 @@ use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::fs::TryLockError;
 use std::io;
-use std::io::Read;
-use std::io::Seek;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::daemon::store::lock::Lock;
+use crate::daemon::store::lock::LockError;
+
 /// The database within the directory.
 const DATABASE: &str = "certdrift.db";
-/// Locked by the process that uses the directory; its text is that process's number.
+/// Locked by the process that uses the directory.
 const LOCK: &str = "certdrift.lock";
-/// What is read of a lock file, in bytes: a process number.
-const MAX_LOCK_BYTES: u64 = 32;
 
 /// File systems whose files live on another machine. A lock or an fsync there is only a promise of that machine, and
 /// `SQLite` asks not to be used on them. (`9p`, `vboxsf`, `virtiofs` and their like are directories of a virtual machine's host.)
@@ -128,7 +125,7 @@ impl fmt::Display for FolderError {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: Lock,
 }
 
 impl Folder {
@@ -147,23 +144,11 @@ impl Folder {
             return Err(FolderError::Network { path, file_system });
         }
         let lock_path = path.join(LOCK);
-        let mut lock = private(OpenOptions::new().read(true).write(true).create(true))
-            .open(&lock_path)
-            .map_err(system(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let process = owner(&mut lock);
-                return Err(FolderError::InUse { path, process });
-            }
-            Err(TryLockError::Error(error)) => return Err(system(&lock_path)(error)),
+        match Lock::take(&lock_path) {
+            Ok(lock) => Ok(Self { path, lock }),
+            Err(LockError::Held(process)) => Err(FolderError::InUse { path, process }),
+            Err(LockError::System(error)) => Err(system(&lock_path)(error)),
         }
-        // For the message that another process shows; nothing depends on it.
-        let _ = lock
-            .set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path, _lock: lock })
     }
 
     /// Whether there is a database in a directory, whoever may use it.
@@ -174,6 +159,16 @@ impl Folder {
     /// Where the database is.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
+    }
+
+    /// The newest commit that is known to have been made, by the lock file; 0: none is.
+    pub(super) fn noted(&self) -> u64 {
+        self.lock.noted()
+    }
+
+    /// This commit is on disk.
+    pub(super) fn note(&mut self, commit: u64) {
+        self.lock.note(commit);
     }
 
     /// Makes sure that the names in the directory outlive a loss of power.
@@ -200,14 +195,6 @@ pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
-}
-
-/// The number of the process that holds the lock, if it says so.
-fn owner(lock: &mut File) -> Option<String> {
-    let mut text = String::new();
-    lock.take(MAX_LOCK_BYTES).read_to_string(&mut text).ok()?;
-    let number: u32 = text.trim().parse().ok()?;
-    Some(number.to_string())
 }
 
 /// The kind of file system on which a path lies; `None`: it cannot be told.

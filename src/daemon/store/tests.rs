@@ -90,6 +90,8 @@ fn a_kill_leaves_the_last_commit() {
     let copy = |name: &str| std::fs::copy(folder.path().join(name), killed.path().join(name));
     copy("certdrift.db").unwrap();
     copy("certdrift.db-wal").unwrap();
+    copy("certdrift.lock").unwrap();
+    let noted = std::fs::read(killed.path().join("certdrift.lock")).unwrap();
     let half = std::fs::read(folder.path().join("certdrift.db-wal")).unwrap();
     let committed = open(killed.path()).saved;
     store.commit(&rows(2)).unwrap();
@@ -99,10 +101,80 @@ fn a_kill_leaves_the_last_commit() {
         let killed = tempfile::tempdir().unwrap();
         std::fs::copy(database(folder.path()), database(killed.path())).unwrap();
         std::fs::write(killed.path().join("certdrift.db-wal"), &whole[..length]).unwrap();
+        std::fs::write(killed.path().join("certdrift.lock"), &noted).unwrap();
         let opened = open(killed.path());
         assert_eq!(opened.saved, committed, "{length} bytes of the log");
         assert_eq!(opened.replaced, None);
     }
+}
+
+#[test]
+fn a_log_that_is_lost_is_noticed() {
+    type Lose = fn(&Path, &[u8]);
+    let ways: [(&str, Lose); 4] = [
+        ("deleted", |log, _| std::fs::remove_file(log).unwrap()),
+        ("emptied", |log, _| std::fs::write(log, "").unwrap()),
+        ("zeroed", |log, whole| {
+            std::fs::write(log, vec![0; whole.len()]).unwrap();
+        }),
+        ("without its last commit", |log, whole| {
+            std::fs::write(log, &whole[..whole.len() - 5000]).unwrap();
+        }),
+    ];
+    for (how, lose) in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(folder.path()).store;
+        store.commit(&rows(1)).unwrap();
+        store.commit(&rows(2)).unwrap();
+        let killed = tempfile::tempdir().unwrap();
+        for name in ["certdrift.db", "certdrift.db-wal", "certdrift.lock"] {
+            std::fs::copy(folder.path().join(name), killed.path().join(name)).unwrap();
+        }
+        let log = killed.path().join("certdrift.db-wal");
+        lose(&log, &std::fs::read(&log).unwrap());
+        let error = Store::open_existing(killed.path()).unwrap_err().to_string();
+        assert!(error.contains("but commit 2 was made"), "{how}: {error}");
+        let mut opened = open(killed.path());
+        let why = opened.replaced.unwrap().why;
+        assert!(why.contains("but commit 2 was made"), "{how}: {why}");
+        assert_eq!(recovered_at(&opened.saved), Some(now()), "{how}");
+        assert_eq!(opened.saved.texts(Table::Session).count(), 0, "{how}");
+        // It is told once, and the numbers go on.
+        opened.store.commit(&rows(3)).unwrap();
+        assert_eq!(opened.store.folder.noted(), 3);
+        drop(opened.store);
+        assert_eq!(open(killed.path()).replaced, None, "{how}");
+    }
+}
+
+#[test]
+fn a_note_is_never_newer_than_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).store;
+    store.commit(&rows(1)).unwrap();
+    assert_eq!(store.folder.noted(), 1);
+    store.limit_pages(Some(1));
+    let mut more = Changes::default();
+    more.put(Table::Session, "large", &"x".repeat(1 << 20));
+    assert!(store.commit(&more).is_err());
+    assert_eq!(store.folder.noted(), 1, "nothing of it is on disk");
+    store.limit_pages(None);
+    store.replace("spoilt".to_owned(), now()).unwrap();
+    assert_eq!((store.folder.noted(), store.commits), (1, 1));
+    drop(store);
+    let opened = open(folder.path());
+    assert_eq!((opened.replaced, opened.store.commits), (None, 1));
+    drop(opened.store);
+    // Whoever moves the database away begins anew, and that is no damage.
+    std::fs::remove_file(database(folder.path())).unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_str().unwrap().contains("damaged") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(open(folder.path()).replaced, None);
+    assert_eq!(open(folder.path()).replaced, None);
 }
 
 #[test]
@@ -269,7 +341,7 @@ fn a_full_disk_leaves_what_was_and_passes() {
     for _ in 0..50 {
         assert!(matches!(store.commit(&more), Err(Trouble::Later(why)) if why.contains("full")));
     }
-    let before = database::load(&store.connection).unwrap();
+    let (before, _) = database::load(&store.connection).unwrap();
     let mut expected = open_saved_alone();
     expected.apply(&rows(1));
     assert_eq!(before, expected);
