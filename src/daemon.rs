@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod control;
 pub mod expected;
+pub mod mounts;
 pub mod post;
 pub mod repeats;
 pub mod run;

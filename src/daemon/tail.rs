@@ -11,6 +11,7 @@ mod folder;
 mod identity;
 mod listing;
 mod pass;
+pub mod places;
 pub mod position;
 mod pulse;
 mod reading;
@@ -32,6 +33,7 @@ use crate::daemon::clock;
 use crate::daemon::tail::disk::LocalDisk;
 use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
+use crate::daemon::tail::places::Places;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::tail::pulse::Pulse;
@@ -282,9 +284,9 @@ pub fn source_key(source: &SourceConfig) -> Arc<str> {
     Arc::from(source.path.as_path().to_string_lossy())
 }
 
-/// Starts to follow a source, from where its saved positions say; but not what one of the `earlier` sources reads. The
-/// thread ends when it is told to, or when nobody
-/// listens any more; nobody waits for it, because a share that hangs would hold it for minutes.
+/// Starts to follow a source, from where its saved positions say; but not what one of the `earlier` sources reads, nor
+/// what `places` say is read under another path. The thread ends when it is told to, or when nobody listens any more;
+/// nobody waits for it, because a share that hangs would hold it for minutes.
 ///
 /// # Errors
 /// The system's, when it cannot start a thread.
@@ -293,6 +295,7 @@ pub fn start(
     source: SourceConfig,
     earlier: Vec<PathPattern>,
     saved: Vec<Position>,
+    places: Arc<Places>,
     messages: Sender<Message>,
 ) -> std::io::Result<Arc<Waker>> {
     let waker = Arc::new(Waker::default());
@@ -318,13 +321,14 @@ pub fn start(
             };
             let disk = Pulse::new(LocalDisk, clock::instant, beat);
             let mut pass = Pass::new(disk, source, earlier, saved, present());
+            pass.share(number, places);
             let mut hint = None;
             loop {
                 pass.disk.rest();
                 if !pass.look(present(), hint, &mut |event| say(event)) || own.is_stopped() {
                     break;
                 }
-                hint = own.wait(PAUSE, POLL);
+                hint = own.wait(PAUSE, if pass.waits { PAUSE } else { POLL });
             }
         })?;
     Ok(waker)

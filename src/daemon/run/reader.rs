@@ -29,6 +29,7 @@ use crate::daemon::tail::Event;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::LossReason;
 use crate::daemon::tail::Message;
+use crate::daemon::tail::places::Places;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::watch::Watch;
@@ -54,6 +55,8 @@ pub(super) struct Reader {
     /// What is on disk of the directories.
     written: Written,
     last_number: u64,
+    /// Where the sources find their directories.
+    places: Arc<Places>,
     watch: Option<Watch>,
 }
 
@@ -102,6 +105,7 @@ impl Reader {
             unheard: BTreeMap::new(),
             written: Written::default(),
             last_number: 0,
+            places: Arc::default(),
             watch: None,
         };
         for position in saved {
@@ -155,7 +159,8 @@ impl Reader {
             same(&wanted[index], &source.config) && source.follows(&earlier(wanted, index))
         };
         let is_wanted = |source: &Source| (0..wanted.len()).any(|index| is_same(index, source));
-        for source in self.sources.values().filter(|source| !is_wanted(source)) {
+        for (number, source) in self.sources.iter().filter(|(_, source)| !is_wanted(source)) {
+            self.places.remove(*number);
             info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
         }
@@ -169,10 +174,14 @@ impl Reader {
             }
             stays
         });
-        for (index, config) in wanted.iter().enumerate() {
-            if self.sources.values().any(|source| is_same(index, source)) {
-                continue;
-            }
+        let is_new = |index: &usize| !self.sources.values().any(|it| is_same(*index, it));
+        let new: Vec<usize> = (0..wanted.len()).filter(is_new).collect();
+        // All of them, before the first one looks.
+        for number in self.last_number + 1..=self.last_number + new.len() as u64 {
+            self.places.add(number, clock::instant());
+        }
+        for index in new {
+            let config = &wanted[index];
             self.last_number += 1;
             let key = tail::source_key(config);
             let saved = self
@@ -184,8 +193,16 @@ impl Reader {
             let messages = self.messages.clone();
             let earlier = earlier(wanted, index);
             let number = self.last_number;
-            let waker = tail::start(number, config.clone(), earlier.clone(), saved, messages)
-                .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
+            let places = Arc::clone(&self.places);
+            let waker = tail::start(
+                number,
+                config.clone(),
+                earlier.clone(),
+                saved,
+                places,
+                messages,
+            )
+            .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
             let source = Source::new(key, config.clone(), earlier, waker);
             self.sources.insert(self.last_number, source);
         }

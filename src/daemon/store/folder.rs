@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::daemon::mounts;
+use crate::daemon::mounts::Mount;
 use crate::daemon::store::lock::Lock;
 use crate::daemon::store::lock::LockError;
 
@@ -202,8 +204,8 @@ pub(super) fn file_system(path: &Path) -> Option<String> {
     if is_share(path) {
         return Some("cifs".to_owned());
     }
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    mounted(&String::from_utf8_lossy(&mounts), path)
+    let table = mounts::table()?;
+    Mount::of(&table, path).map(|mount| mount.kind.to_owned())
 }
 
 /// Whether the path is `\\server\share` of Windows.
@@ -216,74 +218,10 @@ fn is_share(path: &Path) -> bool {
     )
 }
 
-/// Looks a path up in Linux's table of mounts (proc(5), `/proc/pid/mountinfo`). Unlike `statfs` it tells one FUSE file
-/// system from another. Of several mounts on one directory the last one is seen.
-fn mounted(mounts: &str, path: &Path) -> Option<String> {
-    let mut found: Option<(usize, &str)> = None;
-    for line in mounts.lines() {
-        let mut fields = line.split(' ');
-        let point = unescaped(fields.nth(4).unwrap_or_default());
-        let kind = fields.skip_while(|field| *field != "-").nth(1);
-        let depth = Path::new(&point).components().count();
-        if let Some(kind) = kind
-            && path.starts_with(&point)
-            && found.is_none_or(|(deepest, _)| depth >= deepest)
-        {
-            found = Some((depth, kind));
-        }
-    }
-    found.map(|(_, kind)| kind.to_owned())
-}
-
-/// Blanks and backslashes stand in the table as `\040` and the like.
-fn unescaped(field: &str) -> String {
-    let mut parts = field.split('\\');
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let byte = part
-            .get(..3)
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        if let Some(byte) = byte {
-            plain.push(char::from(byte));
-            plain.push_str(&part[3..]);
-        } else {
-            plain.push('\\');
-            plain.push_str(part);
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-
-    const MOUNTS: &str = "\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:25 / /srv rw - nfs4 nas:/srv rw
-31 30 0:26 / /srv/local\\040disk rw shared:4 master:2 - xfs /dev/vdb rw
-32 22 0:27 / /mnt rw - ext4 /dev/vdc rw
-33 32 0:28 / /mnt rw - fuse.sshfs host: rw
-no mount at all
-";
-
-    #[test]
-    fn a_path_lies_on_the_deepest_and_last_mount() {
-        for (path, kind) in [
-            ("/var/lib/certdrift", "ext4"),
-            ("/srv/certdrift", "nfs4"),
-            ("/srv", "nfs4"),
-            ("/srvx", "ext4"),
-            ("/srv/local disk/certdrift", "xfs"),
-            ("/srv/local", "nfs4"),
-            ("/mnt/x", "fuse.sshfs"),
-        ] {
-            let found = mounted(MOUNTS, Path::new(path));
-            assert_eq!(found.as_deref(), Some(kind), "{path}");
-        }
-        assert_eq!(mounted("", Path::new("/x")), None);
-    }
 
     #[test]
     fn a_network_file_system_is_refused_and_others_are_not() {

@@ -8,6 +8,10 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::path::Path;
 
+use crate::daemon::mounts;
+use crate::daemon::mounts::Mount;
+use crate::daemon::tail::places::Real;
+
 /// A file system.
 pub(super) trait Disk {
     /// An open file; it is closed when it is dropped.
@@ -21,6 +25,9 @@ pub(super) trait Disk {
 
     /// On which device a directory is: it changes when a share is mounted or goes. `None`: the system does not say.
     fn device(&self, directory: &Path) -> io::Result<Option<u64>>;
+
+    /// Where a directory really is, whatever links and mounts lead to it.
+    fn real(&self, directory: &Path) -> io::Result<Real>;
 }
 
 /// An open file.
@@ -88,6 +95,22 @@ impl Disk for LocalDisk {
 
     fn device(&self, directory: &Path) -> io::Result<Option<u64>> {
         Ok(device(&std::fs::metadata(directory)?))
+    }
+
+    /// Where there is no table of mounts, directories that are mounted twice cannot be told.
+    fn real(&self, directory: &Path) -> io::Result<Real> {
+        let path = std::fs::canonicalize(directory)?;
+        let table = mounts::table().unwrap_or_default();
+        Ok(match Mount::of(&table, &path) {
+            Some(mount) => Real {
+                device: mount.device.to_owned(),
+                path: mount.within(&path),
+            },
+            None => Real {
+                device: String::new(),
+                path,
+            },
+        })
     }
 }
 

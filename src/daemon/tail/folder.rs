@@ -41,6 +41,8 @@ pub(super) struct Folder {
     pub(super) files: Vec<Followed>,
     /// Files with the beginning of another one, which is read instead.
     pub(super) copies: Vec<Copied>,
+    /// It has come to be the same directory as another one, which is read instead; why that is, in words.
+    pub(super) left: Option<String>,
     /// What kept the last listing from succeeding.
     pub(super) unlisted: Option<String>,
     /// Since when there is no such directory.
@@ -76,6 +78,7 @@ impl Folder {
             relative: Arc::from(relative),
             files: Vec::new(),
             copies: Vec::new(),
+            left: None,
             unlisted: None,
             absent: None,
             suspect: None,
@@ -150,6 +153,11 @@ impl Folder {
 
     /// Sees which files are there. Names that are new; and whether one is missing that was there before.
     pub(super) fn list(&mut self, disk: &impl Disk, now: Instant) -> (Vec<String>, bool) {
+        if self.left.is_some() {
+            self.unlisted.clone_from(&self.left);
+            self.digest = None;
+            return (Vec::new(), false);
+        }
         let entries = match disk.list(&self.directory.path) {
             Ok(entries) => entries,
             Err(error) => {
@@ -223,6 +231,9 @@ impl Folder {
 
     /// Reads what is new. Whether somebody listens.
     pub(super) fn look(&mut self, disk: &impl Disk, now: Instant, say: &mut Say<'_>) -> bool {
+        if self.left.is_some() {
+            return true;
+        }
         let more_promised = Cell::new(false);
         let mut say = |event| {
             if let Event::Bytes { more, .. } = &event {

@@ -81,7 +81,7 @@ impl<D: Disk> Pass<D> {
     /// somebody listens.
     pub(super) fn identify(&mut self, now: Instant, say: &mut Say<'_>) -> bool {
         let mut unknown = Vec::new();
-        for (path, folder) in &self.folders {
+        for (path, folder) in self.folders.iter().filter(|(_, it)| it.left.is_none()) {
             let files = folder.files.iter();
             let files = files.filter(|file| {
                 file.fingerprint.is_none() && !file.missing && !file.replaced && file.is_due(now)

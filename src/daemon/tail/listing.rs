@@ -29,6 +29,8 @@ use crate::daemon::tail::folder::Say;
 use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
 use crate::daemon::tail::pass::is_past;
+use crate::daemon::tail::places::Place;
+use crate::daemon::tail::places::Turn;
 
 /// How often the tree is looked through for directories that are new.
 const WALK: Duration = Duration::from_secs(30);
@@ -46,7 +48,7 @@ impl<D: Disk> Pass<D> {
     /// followed all the same. Whether somebody listens.
     pub(super) fn list(&mut self, at: Moment, say: &mut Say<'_>) -> bool {
         let now = at.instant;
-        if self.search || is_past(self.walked, WALK, now) {
+        if self.search || self.waits || is_past(self.walked, WALK, now) {
             self.walk(now);
         }
         let mut open: Vec<PathBuf> = self.folders.keys().cloned().collect();
@@ -62,7 +64,7 @@ impl<D: Disk> Pass<D> {
                 .collect();
             self.list_folders(&open, at);
         }
-        if self.first && !self.folders.is_empty() {
+        if self.first && !self.folders.is_empty() && !self.waits {
             self.first = false;
             if !self.pass_over(say) {
                 return false;
@@ -135,6 +137,8 @@ impl<D: Disk> Pass<D> {
             Err(error) => {
                 self.trouble = Some(format!("{root}: {}", source::remedy(&error)));
                 self.walked = None;
+                self.waits = false;
+                self.settle_places(std::iter::empty(), now);
                 return;
             }
         };
@@ -148,18 +152,42 @@ impl<D: Disk> Pass<D> {
             })
             .map(|found| (found.path, found.server))
             .collect();
-        self.add_folders(&servers);
-        if self.folders.is_empty() && self.left.is_empty() {
+        self.settle_places(servers.keys(), now);
+        self.add_folders(&servers, now);
+        if self.folders.is_empty() && self.left.is_empty() && !self.waits {
             self.trouble = Some(format!(
                 "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
             ));
         }
     }
 
-    fn add_folders(&mut self, found: &BTreeMap<PathBuf, Option<String>>) {
+    /// Says where the directories are that were found. One that is followed, and has come to be the same as another that
+    /// comes first, rests.
+    fn settle_places<'a>(&mut self, found: impl Iterator<Item = &'a PathBuf>, now: Instant) {
+        let place = |path: &PathBuf| {
+            let real = self.disk.real(path).ok()?;
+            let known = self.folders.contains_key(path);
+            Some((path.clone(), Place { real, known }))
+        };
+        let places = found
+            .filter(|path| self.reader_of(path).is_none())
+            .filter_map(place)
+            .collect();
+        let is_followed = |path: &PathBuf| self.folders.contains_key(path);
+        self.places.found(self.number, places, is_followed);
+        for (path, folder) in &mut self.folders {
+            folder.left = match self.places.turn(self.number, path, now) {
+                Turn::Leave(other) => Some(read_as(path, &other)),
+                Turn::Read | Turn::Wait => None,
+            };
+        }
+    }
+
+    fn add_folders(&mut self, found: &BTreeMap<PathBuf, Option<String>>, now: Instant) {
         let paths: Vec<PathBuf> = found.keys().cloned().collect();
         let names = source::server_names(&paths);
         self.left.clear();
+        self.waits = false;
         for ((path, named), derived) in found.iter().zip(names) {
             if self.folders.contains_key(path) {
                 continue;
@@ -177,9 +205,19 @@ impl<D: Disk> Pass<D> {
                 .clone()
                 .or_else(|| named.clone())
                 .unwrap_or(derived);
-            if let Some(first) = self.reader_of(path) {
-                let left = self.left_to(first, path, &server);
-                self.left.insert(path.clone(), left);
+            let trouble = match self.reader_of(path) {
+                Some(first) => Some(self.read_for(first, path)),
+                None => match self.places.turn(self.number, path, now) {
+                    Turn::Leave(other) => Some(read_as(path, &other)),
+                    Turn::Wait => {
+                        self.waits = true;
+                        continue;
+                    }
+                    Turn::Read => None,
+                },
+            };
+            if let Some(trouble) = trouble {
+                self.left.insert(path.clone(), left(path, &server, trouble));
                 continue;
             }
             info!(directory = %path.display(), %server, "following the logs of a directory");
@@ -188,22 +226,13 @@ impl<D: Disk> Pass<D> {
     }
 
     /// Two sources that read the same directory would count each row twice.
-    fn left_to(&self, first: &PathPattern, path: &Path, server: &str) -> DirectoryLook {
-        let trouble = format!(
+    fn read_for(&self, first: &PathPattern, path: &Path) -> String {
+        format!(
             "{}: read for the source {}, so not for {} as well. Change one of the two so that it no longer fits",
             path.display(),
             first.as_path().display(),
             self.source.path.as_path().display(),
-        );
-        DirectoryLook {
-            directory: Arc::new(Directory {
-                path: path.to_owned(),
-                server: Arc::from(server),
-            }),
-            files: 0,
-            unread: 0,
-            trouble: Some(trouble),
-        }
+        )
     }
 
     /// Draws conclusions from what is missing, where that is allowed.
@@ -289,6 +318,31 @@ impl Folder {
         } else {
             None
         };
+    }
+}
+
+/// The same directory, read under two paths, would count each row twice.
+fn read_as(path: &Path, other: &Path) -> String {
+    format!(
+        "{}: the same directory as {}, by a link or a second mount. It is read as {}, so not as {} as well. Take one of the \
+         two out of the sources, or remove the link or mount",
+        path.display(),
+        other.display(),
+        other.display(),
+        path.display(),
+    )
+}
+
+/// A directory that is found here, but read elsewhere.
+fn left(path: &Path, server: &str, trouble: String) -> DirectoryLook {
+    DirectoryLook {
+        directory: Arc::new(Directory {
+            path: path.to_owned(),
+            server: Arc::from(server),
+        }),
+        files: 0,
+        unread: 0,
+        trouble: Some(trouble),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::folder::Folder;
 use crate::daemon::tail::folder::Say;
+use crate::daemon::tail::places::Places;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::tail::source_key;
@@ -44,7 +45,12 @@ pub(super) struct Pass<D> {
     pub(super) source: SourceConfig,
     /// Sources that come first: what fits one of them is read there, and not here.
     pub(super) earlier: Vec<PathPattern>,
-    /// What fits one of them, and why it is not read.
+    /// Its number, and where all sources find their directories.
+    pub(super) number: u64,
+    pub(super) places: Arc<Places>,
+    /// Whether a directory waits until it is clear that no other path to it is read.
+    pub(super) waits: bool,
+    /// What is read elsewhere, and not here.
     pub(super) left: BTreeMap<PathBuf, DirectoryLook>,
     pub(super) key: Arc<str>,
     pub(super) folders: BTreeMap<PathBuf, Folder>,
@@ -75,6 +81,9 @@ impl<D: Disk> Pass<D> {
             key: source_key(&source),
             source,
             earlier,
+            number: 0,
+            places: Arc::default(),
+            waits: false,
             left: BTreeMap::new(),
             folders: BTreeMap::new(),
             absent: Vec::new(),
@@ -91,6 +100,12 @@ impl<D: Disk> Pass<D> {
             pass.restore(&position, at.instant);
         }
         pass
+    }
+
+    /// There are other sources, to which this one is known by its number.
+    pub(super) fn share(&mut self, number: u64, places: Arc<Places>) {
+        self.number = number;
+        self.places = places;
     }
 
     fn restore(&mut self, position: &Position, now: Instant) {
@@ -143,7 +158,7 @@ impl<D: Disk> Pass<D> {
     pub(super) fn look(&mut self, at: Moment, hint: Option<Hint>, say: &mut Say<'_>) -> bool {
         let now = at.instant;
         self.search |= hint == Some(Hint::Made);
-        if is_past(self.listed, LISTING, now) {
+        if self.waits || is_past(self.listed, LISTING, now) {
             self.listed = Some(now);
             if !self.list(at, say) {
                 return false;
@@ -158,6 +173,10 @@ impl<D: Disk> Pass<D> {
             if !folder.look(&self.disk, now, say) {
                 return false;
             }
+        }
+        // What is not followed yet would seem to have been looked at.
+        if self.waits {
+            return true;
         }
         let look = self.report();
         let is_news = self

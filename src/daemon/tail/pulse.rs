@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Entry;
+use crate::daemon::tail::places::Real;
 
 /// How often a look that takes long says that it goes on.
 const BEAT: Duration = Duration::from_secs(5);
@@ -63,6 +64,10 @@ impl<D: Disk, C: Fn() -> Instant, B: Fn()> Disk for Pulse<D, C, B> {
 
     fn device(&self, directory: &Path) -> io::Result<Option<u64>> {
         self.answered(self.disk.device(directory))
+    }
+
+    fn real(&self, directory: &Path) -> io::Result<Real> {
+        self.answered(self.disk.real(directory))
     }
 }
 

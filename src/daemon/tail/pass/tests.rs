@@ -4,6 +4,7 @@
 
 mod effects;
 mod model;
+mod twice;
 mod world;
 
 use std::fs;
@@ -112,7 +113,9 @@ impl Bench {
     fn restart(&mut self) {
         let saved = self.saved.values().cloned().collect();
         let (source, earlier) = (self.source.clone(), self.pass.earlier.clone());
+        let (number, places) = (self.pass.number, Arc::clone(&self.pass.places));
         self.pass = Pass::new(LocalDisk, source, earlier, saved, self.at);
+        self.pass.share(number, places);
     }
 }
 

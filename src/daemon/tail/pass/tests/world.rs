@@ -11,6 +11,7 @@ use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Entry;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::Kind;
+use crate::daemon::tail::places::Real;
 
 /// What a file holds; shared by those who have it open.
 pub(super) type Content = Rc<RefCell<Inode>>;
@@ -137,6 +138,13 @@ impl Disk for World {
             .get(directory)
             .map(|device| Some(*device))
             .ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn real(&self, directory: &Path) -> io::Result<Real> {
+        Ok(Real {
+            device: String::new(),
+            path: directory.to_owned(),
+        })
     }
 }
 
