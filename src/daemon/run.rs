@@ -12,6 +12,7 @@ mod wishes;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -146,13 +147,13 @@ pub async fn run(options: Options) -> Result<(), String> {
                 }
             }
             Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
-                daemon.read(message, &mut tailed);
+                daemon.read(message, &mut tailed, clock::now(), clock::instant());
             }
             () = pause(daemon.commits.wait(clock::instant())) => {}
             Some(known) = exported.recv() => daemon.files_changed(known),
             _ = tick.tick() => {}
         }
-        for errand in daemon.turn()? {
+        for errand in daemon.turn(clock::now(), clock::instant())? {
             posts.send(&daemon.poster, errand);
         }
     }
@@ -167,7 +168,7 @@ pub async fn run(options: Options) -> Result<(), String> {
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
         warn!("some notifications were still under way; they are sent again");
     }
-    daemon.commit().map(|_| ())
+    daemon.commit(clock::instant()).map(|_| ())
 }
 
 /// Waits until a commit is due; for ever, if none waits.
@@ -260,8 +261,9 @@ impl Daemon {
         log_alerts(&restored, &snapshot);
         let state = State {
             snapshot,
-            sources: reader.statuses(&engine),
+            sources: reader.statuses(&engine, clock::instant()),
             ready: false,
+            writable: true,
             expectation: expectation.known().status.clone(),
             reload,
             configuration: expectation.summary(),
@@ -329,11 +331,16 @@ impl Daemon {
     }
 
     /// Takes a message from the logs, and those that wait behind it.
-    fn read(&mut self, first: Message, waiting: &mut mpsc::Receiver<Message>) {
-        let now = clock::now();
+    fn read(
+        &mut self,
+        first: Message,
+        waiting: &mut mpsc::Receiver<Message>,
+        now: Timestamp,
+        instant: Instant,
+    ) {
         take_waiting(first, waiting, MAX_BATCH, |message| {
             self.commits.touch(message.event.bytes());
-            self.reader.take(message, &mut self.engine, now);
+            self.reader.take(message, &mut self.engine, now, instant);
             !self.commits.is_full()
         });
     }
@@ -342,29 +349,30 @@ impl Daemon {
     ///
     /// # Errors
     /// When the process has to end, in words for the operator.
-    fn turn(&mut self) -> Result<Vec<Errand>, String> {
-        let now = clock::now();
-        self.reader.tell_unreadable(&mut self.engine);
-        let sources = self.reader.statuses(&self.engine);
+    fn turn(&mut self, now: Timestamp, instant: Instant) -> Result<Vec<Errand>, String> {
+        if self.commits.is_failing() {
+            self.reader.hold(instant);
+        }
+        self.reader.tell_unreadable(&mut self.engine, instant);
+        let sources = self.reader.statuses(&self.engine, instant);
         let exports = &self.expectation.known().status.exports;
         let recovered = self.recovered_at;
         // While nothing can be written nothing is read, and the threads that wait for room are not heard of. That is no
-        // fault of their sources; what held before holds on.
-        if !self.commits.is_failing() {
+        // fault of their sources; what held before holds on until they have looked anew.
+        if !self.commits.is_failing() && !self.reader.is_held(instant) {
             let conditions = self.health.conditions(&sources, exports, recovered, now);
             self.engine.set_conditions(conditions);
         }
         self.engine.update(now);
-        let is_due = self
-            .commits
-            .is_due(self.engine.is_urgent(), clock::instant());
-        if is_due && self.commit()? {
-            self.show(sources, now);
+        let is_due = self.commits.is_due(self.engine.is_urgent(), instant);
+        if is_due && self.commit(instant)? {
+            self.show(sources, now, instant);
             self.wishes.answer();
-        } else if self.commits.is_failing() && self.state.load().ready {
+        } else if self.commits.is_failing() && self.state.load().writable {
             let shown = State::clone(&self.state.load());
             self.state.store(Arc::new(State {
                 ready: false,
+                writable: false,
                 ..shown
             }));
         }
@@ -372,13 +380,13 @@ impl Daemon {
             self.wishes.answer_unkept();
         }
         self.service.progressed(&self.state.load());
-        Ok(self.errands(now))
+        Ok(self.errands(now, instant))
     }
 
     /// What to send now.
-    fn errands(&mut self, now: Timestamp) -> Vec<Errand> {
+    fn errands(&mut self, now: Timestamp, instant: Instant) -> Vec<Errand> {
         let vitals = Vitals {
-            passed: self.reader.passed(),
+            passed: self.reader.passed(instant),
             is_kept: !self.commits.is_failing(),
         };
         let ailment = self.engine.ailment(vitals, now);
@@ -404,7 +412,7 @@ impl Daemon {
     }
 
     /// Writes down what has changed. Whether all of it is on disk.
-    fn commit(&mut self) -> Result<bool, String> {
+    fn commit(&mut self, now: Instant) -> Result<bool, String> {
         let changes = take_changes(
             &mut self.engine,
             &mut self.reader,
@@ -422,7 +430,7 @@ impl Daemon {
         } = self;
         let outcome = until_kept(
             changes,
-            |changes| commits.commit(changes, clock::instant()),
+            |changes| commits.commit(changes, now),
             || {
                 *recovered_at = Some(clock::now());
                 engine.change_everything();
@@ -438,11 +446,11 @@ impl Daemon {
     }
 
     /// Shows the state, which is on disk.
-    fn show(&mut self, sources: Vec<SourceStatus>, now: Timestamp) {
+    fn show(&mut self, sources: Vec<SourceStatus>, now: Timestamp, instant: Instant) {
         let before = self.state.load();
         let snapshot = self.engine.snapshot(now);
         log_alerts(&before.snapshot, &snapshot);
-        if !self.is_ready && self.reader.is_ready() {
+        if !self.is_ready && self.reader.is_ready(instant) {
             self.is_ready = true;
             info!("every source has been read up to its end");
         }
@@ -450,6 +458,7 @@ impl Daemon {
             snapshot,
             sources,
             ready: self.is_ready,
+            writable: true,
             expectation: self.expectation.known().status.clone(),
             reload: self.reload,
             configuration: self.expectation.summary(),
@@ -536,3 +545,6 @@ fn log_alerts(before: &Snapshot, after: &Snapshot) {
         info!(alertname = alert.name.as_str(), server = %alert.place.server, connector = %alert.place.connector, "alert is over");
     }
 }
+
+#[cfg(test)]
+mod tests;

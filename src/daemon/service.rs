@@ -271,6 +271,7 @@ mod tests {
             snapshot: Engine::default().snapshot(epoch),
             sources: Vec::new(),
             ready,
+            writable: true,
             expectation: ExpectationStatus::default(),
             reload: ReloadStatus {
                 successful: true,

@@ -24,6 +24,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 
@@ -128,7 +129,12 @@ pub enum Event {
     Alive,
     /// All files have been looked at. Said when the outcome differs from the last one, and now and then to show that
     /// the thread is alive.
-    Looked(Look),
+    Looked {
+        /// What it gave.
+        look: Look,
+        /// When it began.
+        began: Instant,
+    },
 }
 
 /// Bytes that are lost.

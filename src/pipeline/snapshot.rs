@@ -50,6 +50,8 @@ pub struct State {
     pub sources: Vec<SourceStatus>,
     /// Whether every source has been read up to its end once, or is known to be unreadable.
     pub ready: bool,
+    /// Whether the last attempt to write the state to disk succeeded. Nothing is read while it does not.
+    pub writable: bool,
     /// How the files are that say what is expected.
     pub expectation: ExpectationStatus,
     /// Whether the configuration could be read.

@@ -113,6 +113,11 @@ impl Commits {
         Some(at.saturating_duration_since(now))
     }
 
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Commits these changes and those that wait since the last failure.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -225,11 +226,17 @@ impl Reader {
     }
 
     /// Gives the engine what a thread has read.
-    pub(super) fn take(&mut self, message: Message, engine: &mut Engine, now: Timestamp) {
+    pub(super) fn take(
+        &mut self,
+        message: Message,
+        engine: &mut Engine,
+        now: Timestamp,
+        instant: Instant,
+    ) {
         let Some(source) = self.sources.get_mut(&message.source) else {
             return;
         };
-        source.heard = clock::instant();
+        source.heard = instant;
         match message.event {
             Event::Bytes {
                 directory,
@@ -304,8 +311,8 @@ impl Reader {
                 stream.set_behind(false, engine);
             }
             Event::Alive => {}
-            Event::Looked(look) => {
-                source.looked(look.clone(), now);
+            Event::Looked { look, began } => {
+                source.looked(look.clone(), began, now);
                 self.settle(message.source, &look, engine);
             }
         }
@@ -364,18 +371,31 @@ impl Reader {
     }
 
     /// Whether every source has been looked at, and every directory read up to its end.
-    pub(super) fn is_ready(&self) -> bool {
-        let now = clock::instant();
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
         let has_looked = |source: &Source| source.look.is_some() || source.is_silent(now);
         let is_behind = |stream: &Stream| stream.behind && !stream.unheard;
         self.sources.values().all(has_looked) && !self.streams.values().any(is_behind)
     }
 
+    /// Nobody listens to the threads now. That is no fault of their sources; but what a look that is waiting to be told has
+    /// seen is old by then, so nothing is concluded before one that begins later.
+    pub(super) fn hold(&mut self, now: Instant) {
+        for source in self.sources.values_mut() {
+            source.heard = now;
+            source.held = Some(now);
+        }
+    }
+
+    /// Whether a source has not looked since nobody listened, and does not hang either.
+    pub(super) fn is_held(&self, now: Instant) -> bool {
+        let is_held = |source: &Source| source.held.is_some() && !source.is_silent(now);
+        self.sources.values().any(is_held)
+    }
+
     /// Until when every source has been looked at and read up to its end without trouble; `None`: one was not.
-    pub(super) fn passed(&self) -> Option<Timestamp> {
-        let now = clock::instant();
+    pub(super) fn passed(&self, now: Instant) -> Option<Timestamp> {
         let mut sources = self.sources.values();
-        if !self.is_ready() || !sources.all(|source| source.is_seen(now)) {
+        if !self.is_ready(now) || !sources.all(|source| source.is_seen(now)) {
             return None;
         }
         self.sources
@@ -386,8 +406,7 @@ impl Reader {
     }
 
     /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
-    pub(super) fn tell_unreadable(&self, engine: &mut Engine) {
-        let now = clock::instant();
+    pub(super) fn tell_unreadable(&self, engine: &mut Engine, now: Instant) {
         for (directory, stream) in &self.streams {
             let source = self.sources.get(&stream.source);
             let is_seen = source.is_some_and(|source| source.sees(&directory.server, now));
@@ -396,13 +415,14 @@ impl Reader {
     }
 
     /// One entry per source and server, ordered by both.
-    pub(super) fn statuses(&self, engine: &Engine) -> Vec<SourceStatus> {
+    pub(super) fn statuses(&self, engine: &Engine, now: Instant) -> Vec<SourceStatus> {
         let mut statuses = Vec::new();
         for (number, source) in &self.sources {
             let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
             let look = source.look.clone().unwrap_or_default();
             for look_at in &look.directories {
-                let status = source.status_in(&mut by_server, &look, &look_at.directory.server);
+                let status =
+                    source.status_in(&mut by_server, now, &look, &look_at.directory.server);
                 status.directories += 1;
                 status.files += look_at.files;
                 status.lag_bytes += look_at.unread;
@@ -410,7 +430,7 @@ impl Reader {
             // What was counted stays counted, whether or not the directory is there now.
             let heard = self.streams.iter().filter(|(_, it)| it.source == *number);
             for (directory, stream) in heard {
-                let status = source.status_in(&mut by_server, &look, &directory.server);
+                let status = source.status_in(&mut by_server, now, &look, &directory.server);
                 stream.add_to(status, engine);
             }
             for (name, kept) in self
@@ -418,12 +438,13 @@ impl Reader {
                 .iter()
                 .filter(|(_, it)| it.source == source.key)
             {
-                let status = source.status_in(&mut by_server, &look, &kept.server);
+                let status = source.status_in(&mut by_server, now, &look, &kept.server);
                 kept.add_to(status, name, engine);
             }
             if by_server.is_empty() {
                 let server = source.config.server.as_deref().unwrap_or_default();
-                by_server.insert(Arc::from(server), source.status(&look, Arc::from(server)));
+                let status = source.status(now, &look, Arc::from(server));
+                by_server.insert(Arc::from(server), status);
             }
             statuses.extend(by_server.into_values());
         }

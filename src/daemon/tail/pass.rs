@@ -187,7 +187,7 @@ impl<D: Disk> Pass<D> {
             return true;
         }
         self.said = Some((look.clone(), now));
-        say(Event::Looked(look))
+        say(Event::Looked { look, began: now })
     }
 
     fn report(&self) -> Look {

@@ -102,6 +102,7 @@ impl MadeUp {
             snapshot: engine.snapshot(now()),
             sources: self.sources(),
             ready: true,
+            writable: true,
             expectation: ExpectationStatus {
                 exports: vec![ExportStatus {
                     name: "accepted_domains",

@@ -220,7 +220,8 @@ mod tests {
 
         fn take(&mut self, event: Event) {
             let message = Message { source: 1, event };
-            self.reader.take(message, &mut self.engine, clock::now());
+            self.reader
+                .take(message, &mut self.engine, clock::now(), clock::instant());
         }
 
         fn row(&mut self, more: bool) {
@@ -255,10 +256,13 @@ mod tests {
                 unread: 0,
                 trouble: None,
             };
-            self.take(Event::Looked(Look {
-                trouble: trouble.map(str::to_owned),
-                directories: Vec::from_iter(is_there.then_some(look)),
-            }));
+            self.take(Event::Looked {
+                look: Look {
+                    trouble: trouble.map(str::to_owned),
+                    directories: Vec::from_iter(is_there.then_some(look)),
+                },
+                began: clock::instant(),
+            });
         }
 
         fn save(&mut self, saved: &mut Saved) {
@@ -268,7 +272,9 @@ mod tests {
         }
 
         fn status(&self) -> SourceStatus {
-            self.reader.statuses(&self.engine).remove(0)
+            self.reader
+                .statuses(&self.engine, clock::instant())
+                .remove(0)
         }
     }
 
@@ -308,21 +314,21 @@ mod tests {
             (false, Some("the share is gone"), true),
         ] {
             let mut life = Life::begin(folder.path(), &saved, true);
-            assert!(life.engine.is_behind() && !life.reader.is_ready());
+            assert!(life.engine.is_behind() && !life.reader.is_ready(clock::instant()));
             life.looked(is_there, trouble);
             assert_eq!(life.engine.is_behind(), behind, "{is_there} {trouble:?}");
             assert!(
-                life.reader.is_ready(),
+                life.reader.is_ready(clock::instant()),
                 "what cannot be read holds nothing up"
             );
         }
         let mut life = Life::begin(folder.path(), &saved, true);
         life.row(true);
         life.looked(true, None);
-        assert!(life.engine.is_behind() && !life.reader.is_ready());
+        assert!(life.engine.is_behind() && !life.reader.is_ready(clock::instant()));
         let directory = life.directory();
         life.take(Event::CaughtUp { directory });
-        assert!(!life.engine.is_behind() && life.reader.is_ready());
+        assert!(!life.engine.is_behind() && life.reader.is_ready(clock::instant()));
     }
 
     #[test]

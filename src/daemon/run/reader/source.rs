@@ -37,6 +37,8 @@ pub(super) struct Source {
     pub(super) looked: Option<Timestamp>,
     /// When its thread was last heard of.
     pub(super) heard: Instant,
+    /// Until when nobody listened to it, if it has not looked since.
+    pub(super) held: Option<Instant>,
     pub(super) refused: Vec<(PathBuf, Refusal)>,
 }
 
@@ -55,6 +57,7 @@ impl Source {
             look: None,
             looked: None,
             heard: clock::instant(),
+            held: None,
             refused: Vec::new(),
         }
     }
@@ -65,7 +68,8 @@ impl Source {
         paths.eq(self.earlier.iter().map(PathPattern::as_path))
     }
 
-    pub(super) fn looked(&mut self, look: Look, now: Timestamp) {
+    pub(super) fn looked(&mut self, look: Look, began: Instant, now: Timestamp) {
+        self.held = self.held.filter(|until| began <= *until);
         let known = self.look.take().unwrap_or_default();
         let before: BTreeSet<&str> = known.troubles().collect();
         for trouble in look.troubles().filter(|trouble| !before.contains(trouble)) {
@@ -94,28 +98,33 @@ impl Source {
     /// Whether everything could be read at the last look, and that was just now.
     pub(super) fn is_seen(&self, now: Instant) -> bool {
         let had_no_trouble = |look: &Look| look.troubles().next().is_none();
-        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+        self.look.as_ref().is_some_and(had_no_trouble) && self.is_heard(now)
     }
 
     /// The same for the logs of one server: what is wrong with another's says nothing about them.
     pub(super) fn sees(&self, server: &str, now: Instant) -> bool {
         let had_no_trouble = |look: &Look| look.trouble_of(server).is_none();
-        self.look.as_ref().is_some_and(had_no_trouble) && !self.is_silent(now)
+        self.look.as_ref().is_some_and(had_no_trouble) && self.is_heard(now)
+    }
+
+    fn is_heard(&self, now: Instant) -> bool {
+        !self.is_silent(now) && self.held.is_none()
     }
 
     pub(super) fn status_in<'a>(
         &self,
         by_server: &'a mut BTreeMap<Arc<str>, SourceStatus>,
+        now: Instant,
         look: &Look,
         server: &Arc<str>,
     ) -> &'a mut SourceStatus {
         let status = by_server.entry(Arc::clone(server));
-        status.or_insert_with(|| self.status(look, Arc::clone(server)))
+        status.or_insert_with(|| self.status(now, look, Arc::clone(server)))
     }
 
-    pub(super) fn status(&self, look: &Look, server: Arc<str>) -> SourceStatus {
+    pub(super) fn status(&self, now: Instant, look: &Look, server: Arc<str>) -> SourceStatus {
         let path = self.config.path.as_path().display();
-        let hangs = self.is_silent(clock::instant()).then(|| {
+        let hangs = self.is_silent(now).then(|| {
             format!(
                 "{path}: no answer for {} s. Does the share hang?",
                 SILENT.as_secs()

@@ -12,6 +12,13 @@ use crate::pipeline::file::Refusal;
 
 const ROW: &[u8] = b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
 
+fn looked(look: Look) -> Event {
+    Event::Looked {
+        look,
+        began: clock::instant(),
+    }
+}
+
 struct Story {
     reader: Reader,
     engine: Engine,
@@ -56,7 +63,8 @@ impl Story {
 
     fn take(&mut self, source: u64, event: Event) {
         let message = Message { source, event };
-        self.reader.take(message, &mut self.engine, clock::now());
+        self.reader
+            .take(message, &mut self.engine, clock::now(), clock::instant());
     }
 
     /// The position behind this many bytes of the only file.
@@ -113,7 +121,7 @@ impl Story {
             }],
             ..Look::default()
         };
-        self.take(source, Event::Looked(look));
+        self.take(source, looked(look));
     }
 }
 
@@ -125,7 +133,10 @@ fn a_thread_that_says_nothing_hangs() {
     assert!(!source.is_silent(source.heard + SILENT / 2));
     assert!(source.is_silent(source.heard + SILENT));
     source.heard = source.heard.checked_sub(SILENT).unwrap();
-    let status = story.reader.statuses(&story.engine).remove(0);
+    let status = story
+        .reader
+        .statuses(&story.engine, clock::instant())
+        .remove(0);
     assert!(!status.up);
     assert!(status.trouble.unwrap().contains("no answer for 30 s"));
 }
@@ -148,28 +159,35 @@ fn a_server_is_down_for_its_own_trouble_or_that_of_the_whole_source() {
             .into(),
     };
     for (whole, up) in [(None, [true, false]), (Some("away"), [false, false])] {
-        story.take(1, Event::Looked(look(whole)));
-        let statuses = story.reader.statuses(&story.engine);
+        story.take(1, looked(look(whole)));
+        let statuses = story.reader.statuses(&story.engine, clock::instant());
         let is_up: Vec<_> = statuses.iter().map(|status| status.up).collect();
         assert_eq!(is_up, up);
         let source = &story.reader.sources[&1];
         let sees = ["EX01", "EX02"].map(|server| source.sees(server, clock::instant()));
         assert_eq!(sees, up);
-        assert_eq!(story.reader.passed(), None, "not all was read");
+        assert_eq!(
+            story.reader.passed(clock::instant()),
+            None,
+            "not all was read"
+        );
     }
 }
 
 #[test]
 fn a_directory_is_behind_until_it_has_caught_up() {
     let mut story = Story::begin();
-    assert!(!story.reader.is_ready(), "nobody has looked yet");
+    assert!(
+        !story.reader.is_ready(clock::instant()),
+        "nobody has looked yet"
+    );
     story.looked(1);
-    assert!(story.reader.is_ready());
+    assert!(story.reader.is_ready(clock::instant()));
     story.bytes(1, ROW, true);
-    assert!(!story.reader.is_ready());
+    assert!(!story.reader.is_ready(clock::instant()));
     let directory = story.directory();
     story.take(1, Event::CaughtUp { directory });
-    assert!(story.reader.is_ready());
+    assert!(story.reader.is_ready(clock::instant()));
 }
 
 #[test]
@@ -177,13 +195,16 @@ fn a_source_that_goes_holds_up_nothing_and_counts_when_it_comes_back() {
     let mut story = Story::begin();
     story.bytes(1, ROW, true);
     story.follow(&[]);
-    assert!(story.reader.is_ready());
+    assert!(story.reader.is_ready(clock::instant()));
     story.bytes(1, ROW, true);
-    assert!(story.reader.is_ready(), "its last words are not heard");
+    assert!(
+        story.reader.is_ready(clock::instant()),
+        "its last words are not heard"
+    );
     story.follow(&["24h"]);
     story.looked(2);
     story.bytes(2, ROW, false);
-    let statuses = story.reader.statuses(&story.engine);
+    let statuses = story.reader.statuses(&story.engine, clock::instant());
     let rows: Vec<_> = statuses.iter().map(|status| status.tally.rows).collect();
     assert_eq!(rows, [1]);
 }
@@ -271,7 +292,10 @@ fn what_is_lost_is_counted_by_its_reason() {
         story.take(1, event);
     }
     story.looked(1);
-    let status = story.reader.statuses(&story.engine).remove(0);
+    let status = story
+        .reader
+        .statuses(&story.engine, clock::instant())
+        .remove(0);
     assert_eq!(status.tally.lost_bytes, 1000);
     assert_eq!(status.tally.malformed_rows, 2);
     assert_eq!(status.long_line_bytes, 200);

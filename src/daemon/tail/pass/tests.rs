@@ -102,7 +102,7 @@ impl Bench {
                 Event::PassedOver { positions } => positions.into_iter().for_each(|position| {
                     keep(position);
                 }),
-                Event::Looked(look) => seen.look = Some(look),
+                Event::Looked { look, .. } => seen.look = Some(look),
                 Event::CaughtUp { .. } | Event::Alive | Event::Forgotten { .. } => {}
             }
             true

@@ -99,7 +99,7 @@ impl Committed {
             Event::Forgotten { file } => {
                 self.positions.remove(&file);
             }
-            Event::CaughtUp { .. } | Event::Alive | Event::Looked(_) => {}
+            Event::CaughtUp { .. } | Event::Alive | Event::Looked { .. } => {}
         }
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn told(event: &Event) -> String {
                 position.file, position.name, position.offset, position.size
             )
         }
-        Event::Looked(look) => format!("looked {:?}", look.troubles().next()),
+        Event::Looked { look, .. } => format!("looked {:?}", look.troubles().next()),
         other => format!("{other:?}"),
     }
 }
