@@ -26,6 +26,12 @@ impl Families {
             &[],
             f64::from(u8::from(reload.successful)),
         );
+        self.gauge(
+            "state_writable",
+            "Whether the last attempt to write the state to disk succeeded. Nothing is read while it does not.",
+            &[],
+            f64::from(u8::from(state.writable)),
+        );
         self.time(
             "state_recovered_timestamp_seconds",
             "When a damaged state was last moved aside; what could be was read from the logs again.",
