@@ -1,6 +1,7 @@
 //! `certdrift check`: reads logs once.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::io::IsTerminal;
@@ -208,13 +209,23 @@ fn directories(
         return Ok(found.into_iter().map(own_source).collect());
     }
     let mut directories = Vec::new();
+    // Several sources may lead to a file, by their patterns or by a link: the first one reads it, as in the daemon.
+    let mut known: BTreeSet<PathBuf> = BTreeSet::new();
     for configured in config
         .map(|config| config.sources.as_slice())
         .unwrap_or_default()
     {
         let source = configured.path.as_path().display().to_string();
         let found = source::find_configured(configured).map_err(|error| error.to_string())?;
-        directories.extend(found.into_iter().map(|it| (source.clone(), it)));
+        for mut directory in found {
+            directory.files.retain(|file| {
+                let real = std::fs::canonicalize(&file.path);
+                known.insert(real.unwrap_or_else(|_| file.path.clone()))
+            });
+            if !directory.files.is_empty() {
+                directories.push((source.clone(), directory));
+            }
+        }
     }
     Ok(directories)
 }
@@ -259,4 +270,33 @@ fn progress(directories: &[(String, LogDirectory)]) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_two_sources_lead_to_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("EX01");
+        std::fs::create_dir_all(&logs).unwrap();
+        std::fs::write(logs.join("SEND2026010100-1.LOG"), "").unwrap();
+        std::os::unix::fs::symlink("EX01", folder.path().join("link")).unwrap();
+        let text = "sources: [{ path: link }, { path: EX01 }]";
+        let file = folder.path().join("certdrift.yml");
+        let config = config::parse(text, &file, None).unwrap();
+        let arguments = Arguments {
+            paths: Vec::new(),
+            config_file: None,
+            format: Format::Text,
+            server: None,
+            at: None,
+        };
+        let found = directories(&arguments, Some(&config)).unwrap();
+        let paths: Vec<_> = found.iter().map(|(_, it)| it.path.clone()).collect();
+        assert_eq!(paths, [folder.path().join("link")]);
+    }
 }
