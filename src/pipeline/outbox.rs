@@ -15,6 +15,7 @@
 //! Nothing here looks at the clock or draws lots: the time and the spread of a delay are arguments.
 
 pub mod answer;
+mod due;
 pub mod heartbeat;
 mod kept;
 mod mailbox;
@@ -32,6 +33,7 @@ use serde::Serialize;
 
 use crate::pipeline::alert::Notice;
 use crate::pipeline::expectation::ConnectorPattern;
+use crate::pipeline::outbox::due::Due;
 use crate::pipeline::outbox::kept::Journal;
 use crate::pipeline::outbox::mailbox::Fallback;
 use crate::pipeline::outbox::mailbox::Mailbox;
@@ -502,6 +504,7 @@ impl Outbox {
                     .living()
                     .filter(|waiting| !waiting.in_flight)
                     .map(|waiting| waiting.due.max(mailbox.paused_until.unwrap_or(waiting.due)))
+                    .map(Due::at)
             })
             .min()
     }

@@ -14,7 +14,7 @@ use crate::pipeline::outbox::CONFIGURATION_FAULT_DELAY;
 use crate::pipeline::outbox::Kind;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Outcome;
-use crate::pipeline::outbox::later;
+use crate::pipeline::outbox::due::Due;
 use crate::pipeline::outbox::pause;
 use crate::pipeline::outbox::step;
 
@@ -64,7 +64,7 @@ pub(super) struct Pulse {
     in_flight: bool,
     failures: usize,
     /// When the next one is due; `None`: at once.
-    due: Option<Timestamp>,
+    due: Option<Due>,
     /// When the last one began that arrived.
     last: Option<Timestamp>,
     /// When the one that is under way began.
@@ -118,14 +118,16 @@ impl Outbox {
 impl Pulse {
     /// The configuration was read again.
     pub(super) fn hurry(&mut self, now: Timestamp) {
-        self.due = Some(now);
+        self.due = Some(Due::now(now));
         self.failures = 0;
     }
 
     fn begin(&mut self, passed: Timestamp, now: Timestamp) -> bool {
-        let is_due = self.due.is_none_or(|due| due <= now);
-        // Each sign tells of a pass of its own.
-        let is_news = self.last.is_none_or(|last| passed > last);
+        let due = self.due.as_mut();
+        let is_due = due.is_none_or(|due| due.has_come(now));
+        // Each sign tells of a pass of its own. A clock that was set back must not silence it.
+        let last = self.last.filter(|last| *last <= now);
+        let is_news = last.is_none_or(|last| passed > last);
         if self.in_flight || !is_due || !is_news {
             return false;
         }
@@ -146,7 +148,7 @@ impl Pulse {
         if outcome == Outcome::Delivered {
             self.failures = 0;
             self.last = Some(begun);
-            self.due = Some(later(begun, every));
+            self.due = Some(Due::after(begun, every));
             return;
         }
         self.failures += 1;
@@ -157,7 +159,7 @@ impl Pulse {
             Outcome::Misconfigured { .. } | Outcome::Gone => CONFIGURATION_FAULT_DELAY,
             _ => step(self.failures, spread).min(every),
         };
-        self.due = Some(later(now, delay));
+        self.due = Some(Due::after(now, delay));
     }
 }
 
@@ -227,6 +229,15 @@ mod tests {
             is_kept: true,
         };
         assert_eq!(beats(&mut switch(), 70, begins_late), [7, 67]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_hours_silences_no_switch() {
+        let mut outbox = switch();
+        let hours = 5 * 3600;
+        assert_eq!(outbox.beats(well(hours), at(hours)).len(), 1);
+        outbox.returned(&beat(), Outcome::Delivered, at(hours), 0.0);
+        assert_eq!(beats(&mut outbox, 130, well), [60, 120]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,8 +15,10 @@ use crate::pipeline::alert::Notice;
 use crate::pipeline::outbox::DeathReason;
 use crate::pipeline::outbox::FailureReason;
 use crate::pipeline::outbox::LATENCY_BOUNDS;
+use crate::pipeline::outbox::MAX_RETRY_AFTER;
 use crate::pipeline::outbox::Outbox;
 use crate::pipeline::outbox::Receiver;
+use crate::pipeline::outbox::due::Due;
 use crate::pipeline::outbox::mailbox::Death;
 use crate::pipeline::outbox::mailbox::Fallback;
 use crate::pipeline::outbox::mailbox::Mailbox;
@@ -68,6 +71,9 @@ struct KeptReceiver {
     latency: [u64; LATENCY_BOUNDS.len() + 1],
     latency_sum: f64,
     paused_until: Option<Timestamp>,
+    /// How long that was to be; earlier versions did not say.
+    #[serde(default = "longest")]
+    pause: Duration,
     #[serde(default)]
     told: BTreeSet<String>,
 }
@@ -170,7 +176,7 @@ impl Waiting {
             notice: Arc::clone(&self.notice),
             since: self.since,
             tries: self.tries,
-            due: self.due,
+            due: self.due.at(),
             minimal: self.minimal,
             handed_over: self.fallback == Fallback::Told,
             death: self.death.map(|death| death.reason),
@@ -185,7 +191,7 @@ impl KeptMessage {
             notice: self.notice,
             since: self.since,
             tries: self.tries,
-            due: self.due,
+            due: Due::restored(self.due, longest()),
             in_flight: false,
             minimal: self.minimal,
             // Handing over is written down with what was handed over, in one transaction.
@@ -213,7 +219,8 @@ impl Mailbox {
             last_success: status.last_success,
             latency: status.latency,
             latency_sum: status.latency_sum,
-            paused_until: self.paused_until,
+            paused_until: self.paused_until.map(Due::at),
+            pause: self.paused_until.map_or_else(longest, Due::wait),
             told: self.told.clone(),
         }
     }
@@ -221,7 +228,8 @@ impl Mailbox {
 
 impl KeptReceiver {
     fn restore(self, mailbox: &mut Mailbox) {
-        mailbox.paused_until = self.paused_until;
+        let until = self.paused_until;
+        mailbox.paused_until = until.map(|at| Due::restored(at, self.pause));
         mailbox.told = self.told;
         let status = &mut mailbox.status;
         status.delivered = self.delivered;
@@ -231,6 +239,11 @@ impl KeptReceiver {
         status.latency = self.latency;
         status.latency_sum = self.latency_sum;
     }
+}
+
+/// Nothing waits for longer.
+fn longest() -> Duration {
+    MAX_RETRY_AFTER
 }
 
 /// Numbers in the order of their texts.

@@ -24,8 +24,8 @@ use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::ReceiverStatus;
 use crate::pipeline::outbox::Replay;
 use crate::pipeline::outbox::TRIGGER_AGE;
+use crate::pipeline::outbox::due::Due;
 use crate::pipeline::outbox::heartbeat::Pulse;
-use crate::pipeline::outbox::later;
 use crate::pipeline::outbox::pause;
 use crate::pipeline::outbox::step;
 
@@ -35,7 +35,7 @@ pub(super) struct Waiting {
     pub(super) notice: Arc<Notice>,
     pub(super) since: Timestamp,
     pub(super) tries: usize,
-    pub(super) due: Timestamp,
+    pub(super) due: Due,
     pub(super) in_flight: bool,
     /// Whether only what is needed is to be said.
     pub(super) minimal: bool,
@@ -70,7 +70,7 @@ pub(super) struct Mailbox {
     pub(super) status: ReceiverStatus,
     /// By number, so in the order of the decisions.
     pub(super) waiting: BTreeMap<u64, Waiting>,
-    pub(super) paused_until: Option<Timestamp>,
+    pub(super) paused_until: Option<Due>,
     /// Keys of the alerts that it was told of and that are not over.
     pub(super) told: BTreeSet<String>,
     /// Keys of messages that wait for one before them to be gone from the disk, too: after a crash it would be sent
@@ -157,7 +157,7 @@ impl Mailbox {
             notice: Arc::clone(notice),
             since: now,
             tries: 0,
-            due: now,
+            due: Due::now(now),
             in_flight: false,
             minimal: false,
             fallback: match fallback {
@@ -173,7 +173,10 @@ impl Mailbox {
 
     /// The messages to send now. `committed`: the last one that may be sent; `None`: nothing is kept on disk.
     pub(super) fn due(&mut self, now: Timestamp, committed: Option<u64>) -> Vec<Delivery> {
-        if self.status.off || self.paused_until.is_some_and(|until| until > now) {
+        // A clock that was set back must be seen at once, also by what waits for the end of a pause.
+        self.living_mut()
+            .for_each(|waiting| waiting.due.settle(now));
+        if self.status.off || self.is_paused(now) {
             return Vec::new();
         }
         let tokens = self.refill(now);
@@ -197,8 +200,9 @@ impl Mailbox {
             if waiting.death.is_some() {
                 continue;
             }
+            let is_due = waiting.due.has_come(now);
             let first_of_its_key = taken.insert(waiting.notice.key.clone());
-            if first_of_its_key && number <= committed && waiting.due <= now {
+            if first_of_its_key && number <= committed && is_due {
                 waiting.in_flight = true;
                 free -= 1;
                 left -= 1.0;
@@ -212,6 +216,12 @@ impl Mailbox {
         }
         self.tokens = Some((left, now));
         due
+    }
+
+    /// Whether the receiver has asked to be left in peace.
+    fn is_paused(&mut self, now: Timestamp) -> bool {
+        let until = self.paused_until.as_mut();
+        until.is_some_and(|until| !until.has_come(now))
     }
 
     /// How many messages may go now.
@@ -283,10 +293,10 @@ impl Mailbox {
             Outcome::Refused if waiting.minimal => self.bury(number, DeathReason::Refused),
             Outcome::Refused => {
                 waiting.minimal = true;
-                waiting.due = later(now, step);
+                waiting.due = Due::after(now, step);
             }
             Outcome::Misconfigured { .. } => {
-                waiting.due = later(now, CONFIGURATION_FAULT_DELAY);
+                waiting.due = Due::after(now, CONFIGURATION_FAULT_DELAY);
                 waiting.want_fallback();
             }
             Outcome::Gone => {
@@ -294,9 +304,9 @@ impl Mailbox {
                 self.living_mut().for_each(Waiting::want_fallback);
             }
             Outcome::Retry { after, .. } => {
-                waiting.due = later(now, step);
+                waiting.due = Due::after(now, step);
                 if let Some(after) = after {
-                    waiting.due = later(now, pause(after, spread));
+                    waiting.due = Due::after(now, pause(after, spread));
                     // Of several answers the one that asks for the longest pause counts.
                     self.paused_until = self.paused_until.max(Some(waiting.due));
                 }
@@ -309,7 +319,7 @@ impl Mailbox {
     pub(super) fn round_answered(&mut self, outcome: Outcome, now: Timestamp) {
         if outcome != Outcome::Delivered {
             self.count_failure(outcome);
-        } else if self.paused_until.is_none_or(|until| until <= now) {
+        } else if !self.is_paused(now) {
             // Where this came through, so will what waits.
             self.hurry(now);
         }
@@ -336,8 +346,10 @@ impl Mailbox {
     /// Whatever waits is due now.
     fn hurry(&mut self, now: Timestamp) {
         for waiting in self.living_mut() {
-            waiting.changed |= waiting.due > now;
-            waiting.due = waiting.due.min(now);
+            if !waiting.due.has_come(now) {
+                waiting.changed = true;
+                waiting.due = Due::now(now);
+            }
         }
     }
 
@@ -392,7 +404,7 @@ impl Mailbox {
             notice: Arc::clone(&waiting.notice),
             since: waiting.since,
             tries: waiting.tries,
-            due: waiting.death.is_none().then_some(waiting.due),
+            due: waiting.death.is_none().then_some(waiting.due.at()),
             death: waiting.death.map(|death| death.reason),
             under_way: waiting.in_flight,
             overtaken: waiting.death.is_some_and(|death| death.overtaken),
@@ -419,7 +431,7 @@ impl Mailbox {
             waiting.tries = 0;
             waiting.minimal = false;
         }
-        waiting.due = now;
+        waiting.due = Due::now(now);
         waiting.changed = true;
         Replay::Due
     }

@@ -29,7 +29,7 @@ use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::RESOLVE_AGE;
 use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::Ticket;
-use crate::pipeline::outbox::later;
+use crate::pipeline::outbox::due::Due;
 use crate::pipeline::outbox::pause;
 use crate::pipeline::outbox::step;
 use crate::pipeline::saved::Changes;
@@ -94,7 +94,7 @@ struct Over {
 #[derive(Debug)]
 struct Instance {
     resend: Duration,
-    due: Timestamp,
+    due: Due,
     failures: usize,
     minimal: bool,
     /// What it is being told to be over.
@@ -107,7 +107,7 @@ impl Instance {
     fn new(resend: Duration, now: Timestamp) -> Self {
         Self {
             resend,
-            due: now,
+            due: Due::now(now),
             failures: 0,
             minimal: false,
             under_way: None,
@@ -207,7 +207,9 @@ impl Board {
     fn hurry(&mut self, now: Timestamp) {
         for instance in self.instances.values_mut() {
             if instance.failures == 0 {
-                instance.due = instance.due.min(now);
+                if !instance.due.has_come(now) {
+                    instance.due = Due::now(now);
+                }
                 instance.again |= instance.under_way.is_some();
             }
         }
@@ -242,7 +244,7 @@ impl Board {
                 let Some(instance) = self.instances.get_mut(&address) else {
                     continue;
                 };
-                if instance.under_way.is_some() || instance.due > now {
+                if instance.under_way.is_some() || !instance.due.has_come(now) {
                     continue;
                 }
                 let standing = self.standing.values();
@@ -289,10 +291,11 @@ impl Board {
         };
         let labels = instance.under_way.take().unwrap_or_default();
         let again = std::mem::take(&mut instance.again);
-        let next = later(now, instance.resend);
+        let next = instance.resend;
         if outcome == Outcome::Delivered {
             instance.failures = 0;
-            instance.due = if again { now } else { next };
+            let wait = if again { Duration::ZERO } else { next };
+            instance.due = Due::after(now, wait);
             for label in labels {
                 if let Some(over) = self.over.get_mut(&label) {
                     over.taken.entry(address.clone()).or_insert(now);
@@ -301,17 +304,18 @@ impl Board {
             return;
         }
         instance.failures += 1;
-        let soon = later(now, step(instance.failures, spread)).min(next);
-        instance.due = match outcome {
+        let soon = step(instance.failures, spread).min(next);
+        let wait = match outcome {
             Outcome::Retry {
                 after: Some(after), ..
-            } => later(now, pause(after, spread)),
-            Outcome::Misconfigured { .. } => later(now, CONFIGURATION_FAULT_DELAY),
+            } => pause(after, spread),
+            Outcome::Misconfigured { .. } => CONFIGURATION_FAULT_DELAY,
             // Until the configuration is read again.
-            Outcome::Gone => Timestamp::MAX,
+            Outcome::Gone => Duration::MAX,
             Outcome::Refused if instance.minimal => next,
             _ => soon,
         };
+        instance.due = Due::after(now, wait);
         instance.minimal |= outcome == Outcome::Refused;
     }
 

@@ -234,6 +234,47 @@ fn a_dead_letter_does_not_come_after_what_overtook_it() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_by_hours_holds_up_no_retry() {
+    let day = 86_400;
+    let after = Some(Duration::from_secs(600));
+    let reason = FailureReason::RateLimited;
+    for (outcome, wait) in [
+        (RETRY, 2),
+        (Outcome::Misconfigured { reason }, 900),
+        (Outcome::Retry { reason, after }, 600),
+    ] {
+        let mut outbox = outbox(&["oncall"]);
+        outbox.add(&notices("one")[0], at(day));
+        assert_eq!(numbers(&mut outbox, day), [1]);
+        outbox.answered(1, outcome, at(day), 0.0);
+        assert_eq!(numbers(&mut outbox, 100), [0; 0], "a day back");
+        let waits = numbers(&mut outbox, 100 + wait - 1);
+        assert_eq!(waits, [0; 0], "{outcome:?}");
+        assert_eq!(numbers(&mut outbox, 100 + wait), [1], "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_over_a_restart_makes_no_pause_longer() {
+    let (receivers, day) = ([receiver("oncall", &ALL)], 86_400);
+    let mut saved = Saved::default();
+    let mut outbox = Outbox::restore(&saved).unwrap();
+    outbox.set_receivers(receivers.to_vec(), at(day));
+    outbox.add(&notices("one")[0], at(day));
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(day));
+    assert_eq!(numbers(&mut outbox, day), [1]);
+    let pause = Outcome::Retry {
+        reason: FailureReason::RateLimited,
+        after: Some(Duration::from_secs(600)),
+    };
+    outbox.answered(1, pause, at(day), 0.0);
+    let mut outbox = revived(&mut outbox, &mut saved, &receivers, at(100));
+    assert_eq!(numbers(&mut outbox, 100), [0; 0]);
+    assert_eq!(numbers(&mut outbox, 699), [0; 0]);
+    assert_eq!(numbers(&mut outbox, 700), [1]);
+}
+
+#[test]
 fn of_several_pauses_the_longest_counts() {
     let mut outbox = outbox(&["oncall"]);
     for connector in ["one", "two"] {
