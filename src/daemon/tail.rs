@@ -5,6 +5,7 @@
 //! wakes it; it opens, reads and closes a file within one pass, because a handle kept open would keep Exchange from
 //! deleting the file. What it reads goes through a bounded channel to the one task that owns the engine.
 
+mod absent;
 mod disk;
 mod file;
 mod folder;

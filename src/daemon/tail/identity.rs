@@ -44,7 +44,7 @@ enum Twin {
     /// Nowhere.
     None,
     /// It was gone.
-    Absent(usize),
+    Absent(Box<Followed>),
     /// It should be here.
     At(PathBuf, FileId),
 }
@@ -137,7 +137,7 @@ impl<D: Disk> Pass<D> {
             Ok(Beginning::Waits) => return Ok(true),
             Ok(Beginning::Odd(fingerprint)) => {
                 // Others may begin alike, so the beginning alone does not say that it was read.
-                if !self.was_read(&server, fingerprint, &mut handle)? {
+                if !self.was_read(&server, fingerprint, &mut handle, now)? {
                     if let Some(file) = self.followed(path, id) {
                         file.know(fingerprint);
                     }
@@ -153,7 +153,7 @@ impl<D: Disk> Pass<D> {
         };
         // If it is a file that is known, its bytes are not at stake here.
         let glimpsed = self.followed(path, id).map_or(0, Followed::forget_glimpse);
-        match self.twin(&server, fingerprint) {
+        match self.twin(&server, fingerprint, now) {
             Twin::None => {
                 if let Some(file) = self.followed(path, id) {
                     file.know(fingerprint);
@@ -161,10 +161,10 @@ impl<D: Disk> Pass<D> {
                 }
                 Ok(true)
             }
-            Twin::Absent(index) => {
-                let fits = self.absent[index].1.has_anchor(&mut handle)?;
-                let (_, twin) = self.absent.swap_remove(index);
-                Ok(self.adopt(twin, path, id, Seen { size, fits }, say))
+            Twin::Absent(twin) => {
+                let fits = twin.has_anchor(&mut handle)?;
+                self.absent.remove(&server, &twin);
+                Ok(self.adopt(*twin, path, id, Seen { size, fits }, say))
             }
             Twin::At(at, twin) => {
                 // If nothing is there, it may be away with its share: then this is a copy until that is clear.
@@ -197,10 +197,11 @@ impl<D: Disk> Pass<D> {
         server: &Arc<str>,
         fingerprint: Fingerprint,
         handle: &mut D::Handle,
+        now: Instant,
     ) -> io::Result<bool> {
-        let file = match self.twin(server, fingerprint) {
+        let file = match self.twin(server, fingerprint, now) {
             Twin::None => None,
-            Twin::Absent(index) => Some(&self.absent[index].1),
+            Twin::Absent(file) => return file.has_last_row(handle),
             Twin::At(path, id) => {
                 let folder = self.folders.get(&path);
                 folder.and_then(|folder| folder.files.iter().find(|file| file.id == id))
@@ -209,13 +210,9 @@ impl<D: Disk> Pass<D> {
         file.map_or(Ok(false), |file| file.has_last_row(handle))
     }
 
-    fn twin(&self, server: &Arc<str>, fingerprint: Fingerprint) -> Twin {
-        let absent = self
-            .absent
-            .iter()
-            .position(|(of, file)| of == server && file.fingerprint == Some(fingerprint));
-        if let Some(index) = absent {
-            return Twin::Absent(index);
+    fn twin(&self, server: &Arc<str>, fingerprint: Fingerprint, now: Instant) -> Twin {
+        if let Some(file) = self.absent.find(server, fingerprint, now) {
+            return Twin::Absent(Box::new(file));
         }
         for (path, folder) in &self.folders {
             if folder.directory.server == *server
@@ -559,7 +556,8 @@ impl<D: Disk> Pass<D> {
         if is_known {
             file.missing = false;
             file.replaced = false;
-            self.absent.push((Arc::clone(&directory.server), file));
+            self.forgotten
+                .extend(self.absent.add(&directory.server, file));
             return listens;
         }
         let was_announced = file.announced || loss.bytes > 0;

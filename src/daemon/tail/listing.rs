@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::info;
+use tracing::warn;
 
 use crate::config::FirstRead;
 use crate::config::PathPattern;
@@ -21,6 +22,7 @@ use crate::daemon::source::LogName;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
+use crate::daemon::tail::absent::MAX_ABSENT;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Kind;
 use crate::daemon::tail::file::Followed;
@@ -38,8 +40,6 @@ const WALK: Duration = Duration::from_secs(30);
 /// just away after this long: its server is no more. One that is there but empty never is, for that is what a share
 /// leaves behind when it is unmounted; nor is a source with nothing left. What comes back later is known all the same.
 const REMOVED_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How long the state of files that are gone is kept: shares come back after weeks.
-const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// The clock of a machine that has just started may be wrong; nothing is forgotten in this time.
 const CLOCK_SETTLES: Duration = Duration::from_secs(60 * 60);
 
@@ -84,13 +84,16 @@ impl<D: Disk> Pass<D> {
             missing |= newly_missing;
             for name in names {
                 let id = self.next_id();
-                let is_old = self.first
-                    && is_too_old(
-                        LogName::read(name.as_ref()),
-                        self.source.first_read,
-                        at.wall,
-                    );
-                let offset = if is_old { None } else { Some(0) };
+                let log_name = LogName::read(name.as_ref());
+                let is_old = self.first && is_too_old(log_name, self.source.first_read, at.wall);
+                let is_forgotten = self.folders.get(path).is_some_and(|folder| {
+                    let server = &folder.directory.server;
+                    self.absent.is_forgotten(server, log_name)
+                });
+                if is_forgotten {
+                    warn!(file = %path.join(&name).display(), "not reading what a log file holds that is older than {MAX_ABSENT} that are gone: it was read when it was new");
+                }
+                let offset = (!is_old && !is_forgotten).then_some(0);
                 let file = Followed::new(id, &name, offset, at.instant);
                 if let Some(folder) = self.folders.get_mut(path) {
                     folder.insert(file);
@@ -276,20 +279,12 @@ impl<D: Disk> Pass<D> {
     }
 
     fn forget(&mut self, at: Moment, say: &mut Say<'_>) -> bool {
-        if at.instant.duration_since(self.began) < CLOCK_SETTLES {
-            return true;
+        if at.instant.duration_since(self.began) >= CLOCK_SETTLES {
+            self.forgotten.extend(self.absent.forget_old(at.wall));
         }
-        let mut listens = true;
-        self.absent.retain(|(_, file)| {
-            let is_kept = file
-                .vanished
-                .is_none_or(|since| at.wall.duration_since(since) < KEPT);
-            if !is_kept {
-                listens &= say(Event::Forgotten { file: file.id });
-            }
-            is_kept
-        });
-        listens
+        std::mem::take(&mut self.forgotten)
+            .into_iter()
+            .all(|file| say(Event::Forgotten { file }))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::Hint;
 use crate::daemon::tail::Look;
+use crate::daemon::tail::absent::Absent;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::folder::Folder;
@@ -54,8 +55,10 @@ pub(super) struct Pass<D> {
     pub(super) left: BTreeMap<PathBuf, DirectoryLook>,
     pub(super) key: Arc<str>,
     pub(super) folders: BTreeMap<PathBuf, Folder>,
-    /// Files that are gone, and whose logs they were.
-    pub(super) absent: Vec<(Arc<str>, Followed)>,
+    /// Files that are gone.
+    pub(super) absent: Absent,
+    /// Those that were one too many.
+    pub(super) forgotten: Vec<FileId>,
     /// Whether nothing of this source was ever read.
     pub(super) first: bool,
     pub(super) last_id: u64,
@@ -86,7 +89,8 @@ impl<D: Disk> Pass<D> {
             waits: false,
             left: BTreeMap::new(),
             folders: BTreeMap::new(),
-            absent: Vec::new(),
+            absent: Absent::default(),
+            forgotten: Vec::new(),
             first: saved.is_empty(),
             last_id: 0,
             began: at.instant,
@@ -116,7 +120,7 @@ impl<D: Disk> Pass<D> {
             None => Arc::clone(&position.server),
         };
         if position.vanished.is_some() {
-            self.absent.push((server, file));
+            self.forgotten.extend(self.absent.add(&server, file));
             return;
         }
         let path = match &*position.directory {

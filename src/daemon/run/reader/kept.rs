@@ -1,6 +1,7 @@
 //! What of the reading outlives the process: how far each file was read, and what each directory counted.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -46,9 +47,26 @@ impl Reader {
         messages: Sender<Message>,
         saved: &Saved,
     ) -> Result<Self, Unreadable> {
-        let positions = saved.rows::<Position>(Table::File);
-        let positions = positions.map(|row| row.map(|(_, position)| position));
-        let mut reader = Self::new(messages, positions.collect::<Result<_, _>>()?);
+        // Hundreds of thousands of files share their sources, directories and servers.
+        let mut known: HashSet<Arc<str>> = HashSet::new();
+        let mut positions = Vec::new();
+        for row in saved.rows::<Position>(Table::File) {
+            let (_, mut position) = row?;
+            for text in [
+                &mut position.source,
+                &mut position.directory,
+                &mut position.server,
+            ] {
+                match known.get(text) {
+                    Some(same) => *text = Arc::clone(same),
+                    None => {
+                        known.insert(Arc::clone(text));
+                    }
+                }
+            }
+            positions.push(position);
+        }
+        let mut reader = Self::new(messages, positions);
         for row in saved.rows::<KeptDirectory>(Table::Directory) {
             let (name, kept) = row?;
             reader.unheard.insert(name.to_owned(), kept);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod effects;
+mod forgotten;
 mod model;
 mod twice;
 mod world;
@@ -78,7 +79,6 @@ impl Bench {
         self.at.wall += time;
         let mut seen = Seen::default();
         let saved = &mut self.saved;
-        let mut keep = |position: Position| saved.insert(position.file, position);
         assert!(self.pass.look(self.at, Some(Hint::Made), &mut |event| {
             match event {
                 Event::Bytes {
@@ -90,20 +90,23 @@ impl Bench {
                     let text = String::from_utf8(bytes).unwrap();
                     seen.texts.push((position.name.to_string(), text));
                     seen.more.push(more);
-                    keep(position);
+                    saved.insert(position.file, position);
                 }
                 Event::Lost { loss, position, .. } => {
                     seen.losses.push(loss);
-                    keep(position);
+                    saved.insert(position.file, position);
                 }
                 Event::Finished { position, .. } | Event::Changed { position, .. } => {
-                    keep(position);
+                    saved.insert(position.file, position);
                 }
                 Event::PassedOver { positions } => positions.into_iter().for_each(|position| {
-                    keep(position);
+                    saved.insert(position.file, position);
                 }),
                 Event::Looked { look, .. } => seen.look = Some(look),
-                Event::CaughtUp { .. } | Event::Alive | Event::Forgotten { .. } => {}
+                Event::Forgotten { file } => {
+                    saved.remove(&file);
+                }
+                Event::CaughtUp { .. } | Event::Alive => {}
             }
             true
         }));
