@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -115,7 +116,7 @@ impl Places {
     }
 
     /// What to do with a directory that a source has found, and said so. One that it is to read is its own from then on.
-    pub(super) fn turn(&self, source: u64, path: &PathBuf, now: Instant) -> Turn {
+    pub(super) fn turn(&self, source: u64, path: &Path, now: Instant) -> Turn {
         let mut finds = self.finds();
         let places = finds.sources.get(&source).map(|source| &source.places);
         let Some(place) = places.and_then(|places| places.get(path)).cloned() else {
@@ -160,7 +161,7 @@ impl Finds {
         known.places = places;
     }
 
-    fn own(&mut self, source: u64, path: &PathBuf) {
+    fn own(&mut self, source: u64, path: &Path) {
         let Some(known) = self.sources.get_mut(&source) else {
             return;
         };
@@ -175,11 +176,11 @@ impl Finds {
 }
 
 impl Place {
-    fn claim(&self, source: u64, path: &PathBuf) -> Claim {
+    fn claim(&self, source: u64, path: &Path) -> Claim {
         Claim {
             is_new: !self.known,
             source,
-            path: path.clone(),
+            path: path.to_owned(),
         }
     }
 }
@@ -222,7 +223,7 @@ mod tests {
             places.add(2, now);
             places.found(2, finds(&[second]), |_| false);
             let wait = if second.2 { Turn::Read } else { Turn::Wait };
-            assert_eq!(places.turn(2, &"/b".into(), now), wait, "{first:?}");
+            assert_eq!(places.turn(2, Path::new("/b"), now), wait, "{first:?}");
             places.found(1, finds(&[first]), |_| false);
             for (source, path, other, reads) in
                 [(1, "/a", "/b", turns[0]), (2, "/b", "/a", turns[1])]
@@ -232,13 +233,17 @@ mod tests {
                 } else {
                     Turn::Leave(other.into())
                 };
-                let turn = places.turn(source, &path.into(), now);
+                let turn = places.turn(source, Path::new(path), now);
                 assert_eq!(turn, expected, "{first:?} {second:?}");
             }
             places.remove(1);
-            assert_eq!(places.turn(2, &"/b".into(), now), Turn::Read);
+            assert_eq!(places.turn(2, Path::new("/b"), now), Turn::Read);
             places.found(1, finds(&[first]), |_| false);
-            assert_eq!(places.turn(2, &"/b".into(), now), Turn::Read, "it is gone");
+            assert_eq!(
+                places.turn(2, Path::new("/b"), now),
+                Turn::Read,
+                "it is gone"
+            );
         }
     }
 
@@ -248,9 +253,9 @@ mod tests {
         places.add(1, now);
         let both = finds(&[("/a", "/real", false), ("/b", "/real", false)]);
         places.found(1, both, |_| false);
-        assert_eq!(places.turn(1, &"/a".into(), now), Turn::Read);
+        assert_eq!(places.turn(1, Path::new("/a"), now), Turn::Read);
         let left = Turn::Leave("/a".into());
-        assert_eq!(places.turn(1, &"/b".into(), now), left);
+        assert_eq!(places.turn(1, Path::new("/b"), now), left);
     }
 
     #[test]
@@ -261,14 +266,14 @@ mod tests {
         places.found(1, finds(&[("/a", "/real", true)]), |_| true);
         places.found(2, finds(&[("/b", "/real", false)]), |_| false);
         let left = Turn::Leave("/a".into());
-        assert_eq!(places.turn(2, &"/b".into(), now), left);
+        assert_eq!(places.turn(2, Path::new("/b"), now), left);
         places.found(1, finds(&[]), |_| true);
-        assert_eq!(places.turn(2, &"/b".into(), now), left);
+        assert_eq!(places.turn(2, Path::new("/b"), now), left);
         places.found(1, finds(&[("/a", "/other", true)]), |_| true);
-        assert_eq!(places.turn(2, &"/b".into(), now), Turn::Read);
+        assert_eq!(places.turn(2, Path::new("/b"), now), Turn::Read);
         places.found(1, finds(&[("/a", "/real", true)]), |_| true);
         places.found(1, finds(&[]), |_| false);
-        assert_eq!(places.turn(2, &"/b".into(), now), Turn::Read);
+        assert_eq!(places.turn(2, Path::new("/b"), now), Turn::Read);
     }
 
     #[test]
@@ -277,12 +282,12 @@ mod tests {
         places.add(1, now);
         places.add(2, now);
         places.found(2, finds(&[("/b", "/real", false)]), |_| false);
-        assert_eq!(places.turn(2, &"/b".into(), now), Turn::Wait);
+        assert_eq!(places.turn(2, Path::new("/b"), now), Turn::Wait);
         let later = now + PATIENCE;
-        assert_eq!(places.turn(2, &"/b".into(), later), Turn::Read);
+        assert_eq!(places.turn(2, Path::new("/b"), later), Turn::Read);
         // When it answers at last, the directory is taken.
         places.found(1, finds(&[("/a", "/real", false)]), |_| false);
         let left = Turn::Leave("/b".into());
-        assert_eq!(places.turn(1, &"/a".into(), later), left);
+        assert_eq!(places.turn(1, Path::new("/a"), later), left);
     }
 }
