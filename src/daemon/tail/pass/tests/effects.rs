@@ -8,12 +8,17 @@ use crate::daemon::tail::Loss;
 use crate::daemon::tail::position::Fingerprint;
 use crate::pipeline::file::LogFile;
 
+/// A loss as it was told: the beginning of the file, its name, how often something of it had been read, and what.
+pub(super) type Reported = (Option<Fingerprint>, String, u64, Loss);
+
 /// What a transaction holds.
 #[derive(Clone, Default)]
 pub(super) struct Committed {
     pub(super) positions: BTreeMap<FileId, Position>,
     pub(super) applied: BTreeMap<u64, u32>,
-    pub(super) losses: Vec<(Option<Fingerprint>, String, Loss)>,
+    pub(super) losses: Vec<Reported>,
+    /// How often something of a file was read.
+    reads: BTreeMap<FileId, u64>,
     pub(super) found: u64,
 }
 
@@ -23,20 +28,23 @@ impl Committed {
         fingerprint.is_some() && positions.any(|position| position.fingerprint == fingerprint)
     }
 
-    /// Ranges that follow on each other are one.
-    pub(super) fn joined_losses(&self) -> Vec<(Option<Fingerprint>, String, Loss)> {
+    /// Ranges that follow on each other are one, unless the file was read in between: then other bytes stand there.
+    pub(super) fn joined_losses(&self) -> Vec<Reported> {
         let mut losses = self.losses.clone();
-        losses.sort_by_key(|(_, _, loss)| loss.from);
-        let mut joined: Vec<(Option<Fingerprint>, String, Loss)> = Vec::new();
-        for (fingerprint, name, loss) in losses {
-            let known = joined.iter_mut().find(|(known, known_name, before)| {
-                *known == fingerprint
-                    && *known_name == name
-                    && before.from + before.bytes == loss.from
-            });
+        losses.sort_by_key(|(.., loss)| loss.from);
+        let mut joined: Vec<Reported> = Vec::new();
+        for (fingerprint, name, reads, loss) in losses {
+            let known = joined
+                .iter_mut()
+                .find(|(known, known_name, known_reads, before)| {
+                    *known == fingerprint
+                        && *known_name == name
+                        && *known_reads == reads
+                        && before.from + before.bytes == loss.from
+                });
             match known {
-                Some((_, _, before)) => before.bytes += loss.bytes,
-                None => joined.push((fingerprint, name, loss)),
+                Some((.., before)) => before.bytes += loss.bytes,
+                None => joined.push((fingerprint, name, reads, loss)),
             }
         }
         joined
@@ -57,11 +65,15 @@ impl Committed {
                 };
                 log.feed(&bytes, &mut count);
                 log.take_unfinished(&mut count);
+                if !bytes.is_empty() {
+                    *self.reads.entry(position.file).or_default() += 1;
+                }
                 self.positions.insert(position.file, position);
             }
             Event::Lost { loss, position, .. } => {
-                self.losses
-                    .push((position.fingerprint, position.name.to_string(), loss));
+                let reads = self.reads.get(&position.file).copied().unwrap_or_default();
+                let name = position.name.to_string();
+                self.losses.push((position.fingerprint, name, reads, loss));
                 self.positions.insert(position.file, position);
             }
             Event::Changed {
@@ -69,20 +81,20 @@ impl Committed {
             } => {
                 if let Change::Returned { found } = change {
                     self.found += found;
-                    let same = |known: &(Option<Fingerprint>, String, Loss)| {
-                        known.0 == position.fingerprint && Some(known.2.from) == position.offset
+                    let same = |known: &Reported| {
+                        known.0 == position.fingerprint && Some(known.3.from) == position.offset
                     };
                     // What comes back is not lost any more; what follows on it still is, and so is a half line.
                     let losses = self.losses.iter().filter(|known| same(known));
                     let rests: Vec<_> = losses
-                        .map(|(fingerprint, name, loss)| {
+                        .map(|(fingerprint, name, reads, loss)| {
                             let found = found.min(loss.bytes);
                             let rest = Loss {
                                 from: loss.from + found,
                                 bytes: loss.bytes - found,
                                 ..*loss
                             };
-                            (*fingerprint, name.clone(), rest)
+                            (*fingerprint, name.clone(), *reads, rest)
                         })
                         .collect();
                     self.losses.extend(rests);

@@ -371,7 +371,7 @@ impl Model {
             .collect();
         assert!(missing.is_empty(), "missing: {missing:?}");
         let mut reported = BTreeSet::new();
-        for (fingerprint, name, loss) in self.committed.joined_losses() {
+        for (fingerprint, name, _, loss) in self.committed.joined_losses() {
             let fingerprint = &fingerprint;
             reported.extend(self.reported(*fingerprint, &name, loss));
         }
@@ -475,7 +475,7 @@ fn a_file_that_grows_and_goes_while_it_cannot_be_read_is_reported() {
         .committed
         .losses
         .iter()
-        .map(|(_, _, loss)| *loss)
+        .map(|(.., loss)| *loss)
         .collect();
     assert_eq!(losses, [loss]);
 }
