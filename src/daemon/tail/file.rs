@@ -28,6 +28,8 @@ const DOUBT_TIME: Duration = Duration::from_secs(10);
 pub(super) const NUL_PATIENCE: Duration = Duration::from_secs(600);
 /// A file with a newer one beside it is finished when its size stays the same for this long.
 const FINISHED_AFTER: Duration = Duration::from_secs(120);
+/// A file with a newer one beside it that has been still is looked at again after this part of that time.
+const STILL_SHARE: u32 = 4;
 /// How often finished files are looked at: nothing should happen to them.
 pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
 /// By how much that is shortened, so that thousands of files that were all seen at the start are not all due at once.
@@ -188,14 +190,26 @@ impl Followed {
         }
     }
 
-    /// Whether it is time to look at it: it is not left alone after an error, and not finished.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        let is_quiet = self.finished && self.verified && self.doubt.is_none();
-        self.retry.as_ref().is_none_or(|retry| retry.at <= now)
-            && (!is_quiet
-                || self
-                    .looked
-                    .is_none_or(|looked| now.duration_since(looked) >= self.quiet_look()))
+    /// Whether it is time to look at it: it is not left alone after an error, and not still. `newer`: whether something
+    /// newer is there.
+    pub(super) fn is_due(&self, newer: bool, now: Instant) -> bool {
+        let is_due = |looked| now.duration_since(looked) >= self.pause(newer, now);
+        self.retry.as_ref().is_none_or(|retry| retry.at <= now) && self.looked.is_none_or(is_due)
+    }
+
+    /// How long it is left alone after a look. Exchange writes to the newest file; the longer another one has been
+    /// still, the less likely anything happens to it. Without this, a start with many files would look at each of them
+    /// every second until they are finished.
+    fn pause(&self, newer: bool, now: Instant) -> Duration {
+        if !self.verified || self.doubt.is_some() {
+            Duration::ZERO
+        } else if self.finished {
+            self.quiet_look()
+        } else if newer && self.is_settled() {
+            now.duration_since(self.grown) / STILL_SHARE
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// How often it is looked at once it is finished.

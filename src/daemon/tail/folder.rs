@@ -247,7 +247,8 @@ impl Folder {
                 continue;
             }
             // One that could not even be opened yet may hold rows as well.
-            if file.fingerprint.is_none() || !file.is_due(now) {
+            let is_due = file.is_due(self.has_newer(index), now);
+            if file.fingerprint.is_none() || !is_due {
                 if file.holds_up(now) {
                     break;
                 }

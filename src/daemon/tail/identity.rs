@@ -84,7 +84,10 @@ impl<D: Disk> Pass<D> {
         for (path, folder) in self.folders.iter().filter(|(_, it)| it.left.is_none()) {
             let files = folder.files.iter();
             let files = files.filter(|file| {
-                file.fingerprint.is_none() && !file.missing && !file.replaced && file.is_due(now)
+                file.fingerprint.is_none()
+                    && !file.missing
+                    && !file.replaced
+                    && file.is_due(false, now)
             });
             unknown.extend(files.map(|file| (path.clone(), file.id)));
         }

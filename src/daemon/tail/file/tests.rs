@@ -30,14 +30,14 @@ fn another_file_is_believed_after_three_opens_over_ten_seconds() {
 fn an_unreadable_file_is_left_alone_for_longer_each_time() {
     let (mut file, now) = followed();
     file.back_off("unreadable".to_owned(), now);
-    assert!(!file.is_due(now) && file.is_due(now + MIN_BACKOFF));
+    assert!(!file.is_due(false, now) && file.is_due(false, now + MIN_BACKOFF));
     for _ in 0..10 {
         file.back_off("unreadable".to_owned(), now);
     }
-    assert!(file.is_due(now + MAX_BACKOFF) && !file.is_due(now + MAX_BACKOFF / 2));
+    assert!(file.is_due(false, now + MAX_BACKOFF) && !file.is_due(false, now + MAX_BACKOFF / 2));
     assert_eq!(file.trouble(), Some("unreadable"));
     file.recover();
-    assert!(file.trouble().is_none() && file.is_due(now));
+    assert!(file.trouble().is_none() && file.is_due(false, now));
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn a_still_file_with_a_newer_one_is_done() {
     assert!(!file.is_done(false, at(120)));
     assert!(file.is_done(true, at(120)));
     file.finished = true;
-    assert!(!file.is_done(true, at(120)) && !file.is_due(at(120)));
-    assert!(file.is_due(at(600)), "now and then");
+    assert!(!file.is_done(true, at(120)) && !file.is_due(true, at(120)));
+    assert!(file.is_due(true, at(600)), "now and then");
     file.sized(12, at(600));
     assert!(!file.finished, "it grew after all");
 }

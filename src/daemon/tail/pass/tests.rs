@@ -212,6 +212,37 @@ fn the_first_read_passes_over_old_files_but_not_over_what_comes_later() {
     assert_eq!(bench.look(2).text(), [row(3), row(2)].concat());
 }
 
+/// After how many looks, one a second, a late row is read from a file that has been still for so long, while another
+/// file is the newest.
+fn looks_until_a_late_row(still: u64) -> u64 {
+    let mut bench = Bench::new("logs", "all");
+    bench.append("logs/SEND2026010100-1.LOG", &row(1));
+    bench.append("logs/SEND2026010100-2.LOG", &row(2));
+    for _ in 0..still {
+        bench.look(1);
+    }
+    bench.append("logs/SEND2026010100-1.LOG", &row(3));
+    bench.append("logs/SEND2026010100-2.LOG", &row(4));
+    let mut seen = bench.look(1).text();
+    assert!(seen.contains(&row(4)), "the newest, at once");
+    let mut looks = 1;
+    while !seen.contains(&row(3)) {
+        seen = bench.look(1).text();
+        looks += 1;
+    }
+    looks
+}
+
+#[test]
+fn a_file_that_has_long_been_still_is_looked_at_less_often_than_the_newest() {
+    for still in [1, 4, 20, 60, 100] {
+        let looks = looks_until_a_late_row(still);
+        assert!(looks <= 2 + still / 3, "{looks} looks after {still} s");
+    }
+    let most = (90..100).map(looks_until_a_late_row).max().unwrap();
+    assert!(most >= 10, "{most} looks at most after 90 to 100 s");
+}
+
 #[test]
 fn a_copy_is_not_read() {
     let mut bench = Bench::new("logs/{server}", "all");
