@@ -245,7 +245,7 @@ fn the_quick_start_reads_the_sample_logs_and_calls_nobody() {
         panic!("{:?}", config.sources)
     };
     assert_eq!(source.first_read, FirstRead::All);
-    assert_eq!(source.path.root(), repository("config/../tests/quickstart"));
+    assert_eq!(source.path.root(), repository("tests/quickstart"));
     let fit = source.path.fit(&source.path.root().join("EX02/SmtpSend"));
     assert_eq!(fit.unwrap().server.as_deref(), Some("EX02"));
     assert!(
