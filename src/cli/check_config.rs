@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::FAILED;
 use crate::cli::answer;
 use crate::cli::complain;
@@ -16,7 +17,7 @@ use crate::daemon::post::Poster;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration
-    #[arg(default_value = "/etc/certdrift/certdrift.yml")]
+    #[arg(default_value = CONFIG_FILE)]
     file: PathBuf,
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::FAILED;
 use crate::cli::complain;
 use crate::daemon::repeats;
@@ -22,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/certdrift/certdrift.yml"
+        default_value = CONFIG_FILE
     )]
     config_file: PathBuf,
     /// The directory of the state, on a local disk; made if missing

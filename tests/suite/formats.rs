@@ -145,7 +145,10 @@ fn the_worst_connector_is_named_and_the_others_are_counted() {
 fn what_cannot_be_checked_is_unknown_in_one_line() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (arguments, says) in [
-        (&["check", "--format=nagios"][..], "required arguments"),
+        (
+            &["check", "--format=nagios", "--config.file"][..],
+            "a value is required",
+        ),
         (
             &["check", "--format", "nagios", "--fromat=json", "."],
             "--fromat",
