@@ -41,10 +41,12 @@ use crate::render::textfile;
 const CHUNK: usize = 256 * 1024;
 
 const MORE_HELP: &str = "\
-Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch, 3 unknown, no \
-session, or an error. They are those of a monitoring plugin, which --format=nagios makes of this.
+Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch or anything else \
+that is critical, 3 unknown, no session, or an error. They are those of a monitoring plugin, which --format=nagios makes \
+of this.
 
-As a plugin of Nagios, Icinga or Checkmk; without a configuration nothing is judged:
+As a plugin of Nagios, Icinga or Checkmk; without a configuration nothing is judged, and it warns (1) of what Exchange \
+Online refused to relay:
   certdrift check --format=nagios --config.file /etc/certdrift/certdrift.yml
 
 For the textfile collector of Prometheus' node exporter, put the file in place whole, whatever the exit code:
@@ -93,7 +95,11 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
                 Format::Nagios => nagios::check(&report),
                 Format::Prometheus => textfile::check(&report),
             };
-            answer(&text, report.outcome().exit_code(), UNKNOWN)
+            let outcome = match arguments.format {
+                Format::Nagios => nagios::outcome(&report),
+                Format::Text | Format::Json | Format::Prometheus => report.outcome(),
+            };
+            answer(&text, outcome.exit_code(), UNKNOWN)
         }
         Err(message) => {
             complain(&message);

@@ -52,7 +52,7 @@ The protocols of systemd: readiness and reloads, the watchdog, and sockets that 
 .B check
 and
 .B preflight
-end with 0 if everything matches, 1 at a warning, 2 at a mismatch, 3 if nothing can be said or something is wrong with the
+end with 0 if everything matches, 1 at a warning, 2 at a mismatch or anything else that is critical, 3 if nothing can be said or something is wrong with the
 command line, the configuration or a file. Everything else ends with 0, with 1 if it failed, and with 2 for a command line
 that makes no sense.
 .SH "SEE ALSO"

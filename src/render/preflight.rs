@@ -41,10 +41,9 @@ impl Examined {
             .iter()
             .flat_map(|preflight| &preflight.findings)
             .chain(prospects().flat_map(|prospect| &prospect.findings));
-        let warns = findings
-            .map(|finding| finding.severity)
-            .any(|severity| severity >= Severity::Warning);
-        Outcome::of(prospects().map(|prospect| prospect.verdict), warns)
+        // What is asked here is whether it would be recognised: beside that, nothing weighs more than a warning.
+        let gravest = findings.map(|finding| finding.severity.min(Severity::Warning));
+        Outcome::of(prospects().map(|prospect| prospect.verdict), gravest.max())
     }
 }
 
