@@ -10,6 +10,7 @@ mod alerts;
 mod connectors;
 mod measures;
 mod operation;
+mod runbook;
 mod timeline;
 
 use std::sync::LazyLock;
@@ -28,6 +29,7 @@ use sha2::Sha256;
 use crate::render::page::measures::ago;
 use crate::render::page::measures::counted;
 use crate::render::page::measures::moment;
+pub use crate::render::page::runbook::runbook;
 use crate::render::status::Counts;
 use crate::render::status::Source;
 use crate::render::status::Status;
