@@ -3,9 +3,9 @@
 use maud::Markup;
 use maud::html;
 
-use crate::render::page::measures::bytes;
 use crate::render::page::measures::moment;
 use crate::render::page::measures::moment_ago;
+use crate::render::size::bytes;
 use crate::render::status::Export;
 use crate::render::status::Receiver;
 use crate::render::status::Source;
