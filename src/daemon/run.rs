@@ -123,8 +123,16 @@ pub async fn run(options: Options) -> Result<(), String> {
         warn!("the exports could not be read in time; what they say is taken up later");
     }
     let known = first.ok().flatten().unwrap_or_default();
-    let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
-    let _servers = daemon.serve(listeners, &web, &reload)?;
+    let mut daemon = Daemon::new(
+        options,
+        config,
+        known,
+        follower,
+        external_url,
+        web,
+        messages,
+    )?;
+    let _servers = daemon.serve(listeners, &reload)?;
     let (question, mut questions) = mpsc::channel::<Question>(4);
     let _control = Control::offer(&daemon.options.storage_path, question);
     daemon.service.started();
@@ -206,6 +214,7 @@ fn host_name() -> String {
 struct Daemon {
     options: Options,
     external_url: String,
+    web: Arc<Web>,
     engine: Engine,
     reader: Reader,
     commits: Commits,
@@ -234,6 +243,7 @@ impl Daemon {
         known: Known,
         follower: Follower,
         external_url: String,
+        web: Arc<Web>,
         messages: mpsc::Sender<Message>,
     ) -> Result<Self, String> {
         let now = clock::now();
@@ -267,10 +277,12 @@ impl Daemon {
             configuration: expectation.summary(),
             started_at: now,
             recovered_at,
+            web_certificate: web.certificate(),
         };
         Ok(Self {
             options,
             external_url,
+            web,
             engine,
             reader,
             expectation,
@@ -293,9 +305,9 @@ impl Daemon {
     fn serve(
         &self,
         listeners: Vec<TcpListener>,
-        web: &Arc<Web>,
         reload: &mpsc::Sender<ReloadRequest>,
     ) -> Result<JoinSet<()>, String> {
+        let web = &self.web;
         let mut servers = JoinSet::new();
         for listener in listeners {
             if let Ok(address) = listener.local_addr() {
@@ -455,6 +467,7 @@ impl Daemon {
             configuration: self.expectation.summary(),
             started_at: before.started_at,
             recovered_at: self.recovered_at,
+            web_certificate: self.web.certificate(),
         }));
     }
 
