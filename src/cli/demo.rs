@@ -170,6 +170,7 @@ fn log_to(path: &Path) -> io::Result<()> {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     let layer = tracing_logfmt::builder()
+        .with_target(false)
         .layer()
         .with_writer(Mutex::new(File::create(path)?));
     tracing_subscriber::registry()

@@ -143,7 +143,9 @@ fn log_to_stderr(level: Level, format: Format) -> Repeats {
             .init(),
         Format::Logfmt => registry
             .with(
+                // Which part of the program speaks says nothing to whoever reads; JSON has it.
                 tracing_logfmt::builder()
+                    .with_target(false)
                     .with_ansi_color(std::io::stderr().is_terminal())
                     .layer()
                     .with_writer(std::io::stderr),

@@ -311,7 +311,9 @@ impl Daemon {
         let mut servers = JoinSet::new();
         for listener in listeners {
             if let Ok(address) = listener.local_addr() {
-                info!(%address, "listening");
+                let url = default_url(web.scheme(), std::slice::from_ref(&listener));
+                let url = self.options.external_url.as_ref().unwrap_or(&url);
+                info!(%address, url, "listening");
             }
             let path = &self.options.telemetry_path;
             let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
