@@ -7,6 +7,7 @@ use crate::pipeline::verdict::reason::ReasonCode;
 const NOT_RECOGNISED: &str = "Exchange Online no longer recognises the organisation: relayed mail bounces with 550 5.7.64, other mail silently arrives as anonymous.";
 const NOT_PROMISED: &str = "Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.";
 const HARMLESS: &str = "The address decides here, not the certificate.";
+const ONLY_NULL_SENDER: &str = "Such mail is lost; other relayed mail hangs on its sender's domain, too, and may still pass. The other reasons are candidate causes.";
 const NO_VERDICT: &str = "Whether Exchange Online recognises the organisation cannot be told.";
 
 /// The message of a finding: up to three sentences.
@@ -14,6 +15,7 @@ pub(super) fn of(finding: &Finding<'_>) -> String {
     let what = what(finding);
     let impact = match finding.code {
         code if finding.is_harmless && code != ReasonCode::NotExported => HARMLESS,
+        ReasonCode::RejectedByExchangeOnline if finding.only_null_sender => ONLY_NULL_SENDER,
         code => impact(code),
     };
     match impact {
@@ -119,7 +121,12 @@ fn what(finding: &Finding<'_>) -> String {
             "The presented certificate's subject has no CN, so that TlsCertificateName can hardly name it.".to_owned()
         }
         ReasonCode::RejectedByExchangeOnline => {
-            format!("Exchange Online refuses to relay: {observed}.")
+            let what = if finding.only_null_sender {
+                " mail with the null sender (bounces, out-of-office replies)"
+            } else {
+                ""
+            };
+            format!("Exchange Online refuses to relay{what}: {observed}.")
         }
         ReasonCode::CertificateIncomplete => format!(
             "The log shows only part of the certificate: expected {expected}, seen {observed}."
