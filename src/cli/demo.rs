@@ -205,7 +205,7 @@ fn introduction(stage: &Stage, arguments: &Arguments) -> String {
     let how_long = if arguments.fast {
         "20 seconds"
     } else {
-        "about two minutes"
+        "two minutes"
     };
     // An address such as `:10056` is on every interface, this machine's own included.
     let host = if stage.address.starts_with(':') {
@@ -214,12 +214,13 @@ fn introduction(stage: &Stage, arguments: &Arguments) -> String {
         ""
     };
     format!(
-        "A made-up Exchange organisation, watched by certdrift, in {how_long}. Ctrl-C ends it.
+        "A made-up Exchange organisation, watched by certdrift, in {how_long}. Ctrl-C ends it. Look while it lasts:
+at the end everything is removed.
 
   status page    http://{host}{address}/
   metrics        http://{host}{address}/metrics
-  logs, configuration and state, while it lasts
-                 {directory}
+  files          {directory}
+                 (logs, configuration, state, and certdrift.log)
 ",
         address = stage.address,
         directory = stage.directory.path().display()
@@ -239,6 +240,9 @@ impl Teller {
         let mut missing = Vec::new();
         for chapter in &CHAPTERS {
             self.say(chapter.tells)?;
+            if chapter.messages.is_empty() {
+                self.announce()?;
+            }
             missing.extend(self.play(chapter).await?);
         }
         if !missing.is_empty() {
@@ -248,7 +252,10 @@ impl Teller {
             ));
         }
         if is_fast {
-            return self.say("The story is over.");
+            return self.say(
+                "The story is over. The page ends with it, and everything it has written is removed; without\n--fast it \
+                 stays until Ctrl-C.",
+            );
         }
         self.say(
             "The story is over, and the servers go on. Look around, and press Ctrl-C when you have\nseen enough.",
@@ -288,6 +295,18 @@ impl Teller {
                 return Ok(words.collect());
             }
         }
+    }
+
+    /// While nothing happens: that it is meant so, and what there is to see.
+    fn announce(&self) -> Result<(), String> {
+        let Pace {
+            between_sessions,
+            chapter,
+        } = self.pace;
+        print(&format!(
+            "      A mail of each server every {between_sessions:?}; in {chapter:?} the first certificate is renewed. Meanwhile,\n      \
+             look at the status page.\n"
+        ))
     }
 
     fn say(&self, text: &str) -> Result<(), String> {
