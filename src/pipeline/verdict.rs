@@ -43,6 +43,7 @@ use crate::pipeline::verdict::recognition::Offered;
 
 pub use crate::pipeline::verdict::action::one_command;
 pub use crate::pipeline::verdict::action::powershell_quote;
+pub use crate::pipeline::verdict::message::in_advance;
 pub use crate::pipeline::verdict::names::LOGGED_DATE_MARGIN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
