@@ -299,13 +299,11 @@ impl Teller {
 
     /// While nothing happens: that it is meant so, and what there is to see.
     fn announce(&self) -> Result<(), String> {
-        let Pace {
-            between_sessions,
-            chapter,
-        } = self.pace;
         print(&format!(
-            "      A mail of each server every {between_sessions:?}; in {chapter:?} the first certificate is renewed. Meanwhile,\n      \
-             look at the status page.\n"
+            "      Each server sends a mail every {} s; in {} s the first certificate is renewed.\n      \
+             Meanwhile, open the status page.\n",
+            self.pace.between_sessions.as_secs_f32(),
+            self.pace.chapter.as_secs_f32()
         ))
     }
 
