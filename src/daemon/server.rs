@@ -148,7 +148,7 @@ fn unread(sources: &[SourceStatus]) -> String {
     let troubles: Vec<&str> = troubles.collect();
     let mut text = match troubles.len() {
         0 => return String::new(),
-        count => format!("Of {} sources, {count} cannot be read:\n", sources.len()),
+        count => format!("{count} of {} sources cannot be read:\n", sources.len()),
     };
     for trouble in troubles.iter().take(MAX_TROUBLES) {
         let _ = writeln!(text, "  {}", shown(trouble));
@@ -197,7 +197,7 @@ mod tests {
         sources.push(source(2, Some("does not\u{202e} exist")));
         assert_eq!(
             unread(&sources),
-            "Of 3 sources, 1 cannot be read:\n  /srv/2: does not exist\n"
+            "1 of 3 sources cannot be read:\n  /srv/2: does not exist\n"
         );
         sources.extend((3..100).map(|number| source(number, Some("is gone"))));
         let text = unread(&sources);

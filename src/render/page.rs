@@ -189,7 +189,7 @@ fn unread(status: &Status) -> Markup {
         @if troubled > 0 {
             p.notice {
                 strong {
-                    (troubled) " of " (counted(status.counts.sources, "source", "sources")) " cannot be read. "
+                    (troubled) " of " (status.counts.sources) " sources cannot be read. "
                 }
                 "What is shown of such a server is what was known before. "
                 a href="#sources" { "Which, and what to do" }
