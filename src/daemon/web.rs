@@ -110,13 +110,15 @@ impl Web {
 /// What is said of passwords without TLS.
 pub const PLAIN_PASSWORDS: &str = "passwords go over the network in plain text: give `tls_server_config` in the web configuration, or listen on 127.0.0.1 only";
 
-/// Opens a web configuration and all that it names, as the daemon would, and gives it back.
+/// Opens a web configuration and all that it names, as the daemon would, and gives it back, with the validity of the
+/// certificate that it names.
 ///
 /// # Errors
 /// What is wrong with it, in words for the operator.
-pub fn check(file: &Path) -> Result<WebConfig, String> {
-    Access::read(file)?;
-    crate::config::web::load(file).map_err(|error| error.to_string())
+pub fn check(file: &Path) -> Result<(WebConfig, Option<Validity>), String> {
+    let access = Access::read(file)?;
+    let config = crate::config::web::load(file).map_err(|error| error.to_string())?;
+    Ok((config, access.certificate))
 }
 
 /// Serves until it is dropped.

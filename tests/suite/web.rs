@@ -58,7 +58,7 @@ fn documented() -> PathBuf {
 #[test]
 fn the_documented_file_can_be_used_as_it_is() {
     assert_eq!(
-        describe(&check(&documented()).unwrap()),
+        describe(&check(&documented()).unwrap().0),
         "HTTP without TLS\n\
          Passwords: of prometheus, on every path, /-/healthy and /-/ready included\n\
          Header: Strict-Transport-Security: max-age=31536000\n\
@@ -81,7 +81,7 @@ fn the_documented_file_means_what_its_comments_say() {
     };
     let site = Site::new(&text.lines().map(awake).collect::<String>());
     assert_eq!(
-        describe(&check(&site.file()).unwrap()),
+        describe(&check(&site.file()).unwrap().0),
         "HTTPS: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1\n\
          Client certificates: demanded and verified, with a name among prometheus.contoso.com\n\
          Passwords: of prometheus, on every path, /-/healthy and /-/ready included\n\
@@ -94,7 +94,7 @@ fn the_documented_file_means_what_its_comments_say() {
 #[test]
 fn a_file_that_says_nothing_asks_for_nothing() {
     let site = Site::new("# later\n");
-    let config = check(&site.file()).unwrap();
+    let (config, _) = check(&site.file()).unwrap();
     assert!(config.tls.is_none() && config.users.is_empty() && config.headers.is_empty());
     assert_eq!(describe(&config), "HTTP without TLS\nPasswords: none\n");
 }
