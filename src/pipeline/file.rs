@@ -142,7 +142,7 @@ impl LogFile {
         if self.content.refused.is_some() || text.is_empty() || text[0] == b'#' {
             return false;
         }
-        let Ok(row) = self.content.rows.read(text) else {
+        let Ok(row) = self.content.rows.read(text, None) else {
             return false;
         };
         self.content.tally.rows += 1;
@@ -173,13 +173,14 @@ impl Content {
         }
         let first = !std::mem::replace(&mut self.begun, true);
         match line {
-            Line::Text(text) if first && is_utf16(text) => self.refused = Some(Refusal::Utf16),
-            Line::Text([]) => {}
-            Line::Text(text @ [b'#', ..]) => self.header(text),
-            Line::Text(text) => match self.rows.read(text) {
+            Line::Text(text, _) if first && is_utf16(text) => self.refused = Some(Refusal::Utf16),
+            Line::Text([], _) => {}
+            Line::Text(text @ [b'#', ..], _) => self.header(text),
+            // Only a reference is taken: a row is too large to be moved once in a row.
+            Line::Text(text, signs) => match &self.rows.read(text, signs) {
                 Ok(row) => {
                     self.tally.rows += 1;
-                    each(&row);
+                    each(row);
                 }
                 Err(_) => self.tally.malformed_rows += 1,
             },

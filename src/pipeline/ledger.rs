@@ -5,7 +5,6 @@
 
 pub mod history;
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -176,18 +175,19 @@ impl Ledger {
         index
     }
 
-    /// Where a connector stands, or where it would. Sessions share their names, so most names are equal because they
-    /// are one.
+    /// Where a connector stands, or where it would. Sessions share their names, so where connectors are few, equal
+    /// names are found because they are one.
     fn find(&self, server: &Arc<str>, connector: &Arc<str>) -> Result<usize, usize> {
-        let compare = |known: &Arc<str>, name: &Arc<str>| {
-            if Arc::ptr_eq(known, name) {
-                Ordering::Equal
-            } else {
-                known.cmp(name)
-            }
+        const FEW: usize = 8;
+        let is_same = |place: &Place| {
+            Arc::ptr_eq(&place.connector, connector) && Arc::ptr_eq(&place.server, server)
         };
+        let mut few = self.connectors.iter().take(FEW);
+        if let Some(index) = few.position(|(place, _)| is_same(place)) {
+            return Ok(index);
+        }
         self.connectors.binary_search_by(|(place, _)| {
-            compare(&place.server, server).then_with(|| compare(&place.connector, connector))
+            (&place.server, &place.connector).cmp(&(server, connector))
         })
     }
 

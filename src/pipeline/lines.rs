@@ -11,7 +11,8 @@
 
 use memchr::memchr;
 
-use crate::pipeline::marks::each_place;
+use crate::pipeline::marks::Marks;
+use crate::pipeline::marks::Signs;
 
 /// The longest line that is kept, in bytes. Exchange copies at most 32 KiB of a server's answer into a row; what is
 /// longer than this is not a protocol log row, and is skipped to its newline and counted.
@@ -24,10 +25,11 @@ pub const MIN_NUL_DAMAGE_BYTES: u64 = 512;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What stands between two newlines.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Line<'a> {
-    /// A complete line without its CR and LF, and without the byte order mark of a file.
-    Text(&'a [u8]),
+    /// A complete line without its CR and LF, and without the byte order mark of a file; and where its signs are, unless it
+    /// straddles two reads or is long.
+    Text(&'a [u8], Option<Signs<'a>>),
     /// A line of more than [`MAX_LINE_BYTES`] came to its end.
     TooLong,
     /// The beginning of a row and a run of NUL bytes behind it were dropped; `bytes` counts both.
@@ -65,18 +67,47 @@ impl Lines {
     /// Hands every line that `chunk` completes to `each`, in order.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Line<'_>)) {
         self.fed += chunk.len() as u64;
-        let mut start = 0;
-        each_place(chunk, b'\n', |newline| {
-            let line = &chunk[start..newline];
-            if self.is_inside_line() {
-                self.extend(line, &mut each);
-                self.finish(&mut each);
+        let mut marks = Marks::default();
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let taken = if self.is_inside_line() {
+                self.end_of_line(rest, &mut each)
             } else {
-                self.whole(line, &mut each);
-            }
-            start = newline + 1;
+                self.whole_lines(rest, &mut marks, &mut each)
+            };
+            rest = &rest[taken..];
+        }
+    }
+
+    /// Goes on with the unfinished line, up to its end if the text has it. How much of the text was taken.
+    fn end_of_line(&mut self, text: &[u8], each: &mut impl FnMut(Line<'_>)) -> usize {
+        let Some(newline) = memchr(b'\n', text) else {
+            self.extend(text, each);
+            return text.len();
+        };
+        self.extend(&text[..newline], each);
+        self.finish(each);
+        newline + 1
+    }
+
+    /// Takes the lines that end within the next stretch of the text, or the stretch as the beginning of a line. How
+    /// much of the text was taken.
+    #[inline]
+    fn whole_lines(
+        &mut self,
+        text: &[u8],
+        marks: &mut Marks,
+        each: &mut impl FnMut(Line<'_>),
+    ) -> usize {
+        let stretch = &text[..marks.mark(text)];
+        let taken = marks.each_line(|start, end, signs| {
+            self.whole(&stretch[start..end], signs, each);
         });
-        self.extend(&chunk[start..], &mut each);
+        if taken == 0 {
+            self.extend(stretch, each);
+            return stretch.len();
+        }
+        taken
     }
 
     /// Offset of the first byte that is not yet part of a line handed out: where reading has to start again after a
@@ -95,14 +126,13 @@ impl Lines {
     }
 
     /// A line that lies in one piece within the caller's buffer. Only a long one can hold a long run of NUL bytes.
-    fn whole(&mut self, line: &[u8], each: &mut impl FnMut(Line<'_>)) {
-        if line.len() as u64 >= MIN_NUL_DAMAGE_BYTES
-            && (line.len() > MAX_LINE_BYTES || memchr(0, line).is_some())
-        {
+    #[inline]
+    fn whole(&mut self, line: &[u8], signs: Signs<'_>, each: &mut impl FnMut(Line<'_>)) {
+        if !self.begun || line.len() as u64 >= MIN_NUL_DAMAGE_BYTES && memchr(0, line).is_some() {
             self.extend(line, each);
             self.finish(each);
         } else {
-            each(Line::Text(self.begin(without_cr(line))));
+            each(Line::Text(without_cr(line), Some(signs)));
         }
     }
 
@@ -153,7 +183,7 @@ impl Lines {
             return;
         }
         let mut line = std::mem::take(&mut self.carry);
-        each(Line::Text(self.begin(without_cr(&line))));
+        each(Line::Text(self.begin(without_cr(&line)), None));
         line.clear();
         self.carry = line;
     }
@@ -183,7 +213,7 @@ mod tests {
         for chunk in chunks {
             lines.feed(chunk, |line| {
                 found.push(match line {
-                    Line::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                    Line::Text(text, _) => String::from_utf8_lossy(text).into_owned(),
                     Line::TooLong => "<too long>".to_owned(),
                     Line::Damaged { bytes } => format!("<damaged {bytes}>"),
                 });

@@ -9,10 +9,13 @@
 //! A session is judged when its TLS result is known; most connections stay open long after.
 
 mod dialogue;
+mod greetings;
 mod kept;
 mod live;
 
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,6 +34,7 @@ use crate::pipeline::reply::EnhancedCode;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
+use crate::pipeline::session::greetings::Greetings;
 use crate::pipeline::session::kept::Journal;
 use crate::pipeline::session::live::Order;
 use crate::pipeline::session::live::Scene;
@@ -45,8 +49,14 @@ pub const MAX_LIVE_SESSIONS: usize = 16_384;
 pub const MAX_CONNECTOR_BYTES: usize = 512;
 
 /// One directory of one server: the scope in which session ids are unique.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct StreamId(u32);
+
+impl Hash for StreamId {
+    /// Hashes nothing: a stream is looked up together with a session id, once in a row, and session ids of different
+    /// streams hardly ever agree, because each holds the time at which its server started.
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
 
 /// A fact, where it was observed, and when.
 #[derive(Clone, Debug)]
@@ -215,6 +225,7 @@ pub struct Sessions {
     live: HashMap<(StreamId, SessionId), Session, FixedState>,
     connectors: HashMap<Vec<u8>, Arc<str>, FixedState>,
     certificates: KnownCertificates,
+    greetings: Greetings,
     relay_watch: RelayWatch,
     /// Sessions let go because [`MAX_LIVE_SESSIONS`] was reached.
     pub evicted: u64,
@@ -310,6 +321,7 @@ impl Sessions {
         let mut scene = Scene {
             server: &source.server,
             certificates: &mut self.certificates,
+            greetings: &mut self.greetings,
             relay_watch: &self.relay_watch,
             each,
         };
@@ -338,6 +350,7 @@ impl Sessions {
             return;
         };
         let certificates = &mut self.certificates;
+        let greetings = &mut self.greetings;
         let relay_watch = &self.relay_watch;
         let mut journal = self.journal.as_mut();
         self.live.retain(|(owner, id), session| {
@@ -348,6 +361,7 @@ impl Sessions {
                 let mut scene = Scene {
                     server,
                     certificates: &mut *certificates,
+                    greetings: &mut *greetings,
                     relay_watch,
                     each: &mut *each,
                 };

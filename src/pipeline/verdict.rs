@@ -153,6 +153,9 @@ pub fn judge(evidence: &Evidence<'_>, bench: &Bench<'_>) -> Judgement {
     if is_by_address {
         for finding in &mut findings {
             finding.is_harmless |= conditions::is_about_the_certificate_itself(finding.code);
+            if renewal::is_urgent_by_expiry(finding.code) {
+                finding.severity = Severity::Information;
+            }
         }
     }
     findings.extend(evidence.rejected.map(|reply| {

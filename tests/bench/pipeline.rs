@@ -12,6 +12,7 @@ use certdrift::pipeline::certificate::row::parse_row;
 use certdrift::pipeline::file::LogFile;
 use certdrift::pipeline::lines::Line;
 use certdrift::pipeline::lines::Lines;
+use certdrift::pipeline::marks::Marks;
 use certdrift::pipeline::record::Row;
 use certdrift::pipeline::record::RowReader;
 use certdrift::pipeline::session::Sessions;
@@ -35,7 +36,9 @@ fn row_lines() -> Vec<&'static [u8]> {
 fn rows() -> Vec<Row<'static>> {
     let mut reader = RowReader::default();
     let lines = row_lines().into_iter();
-    lines.filter_map(|line| reader.read(line).ok()).collect()
+    lines
+        .filter_map(|line| reader.read(line, None).ok())
+        .collect()
 }
 
 /// The rows that hold a certificate of ours.
@@ -49,7 +52,7 @@ fn lines(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::of_slice(LOG)).bench(|| {
         let mut count = 0;
         Lines::default().feed(black_box(LOG), |line| {
-            count += usize::from(matches!(line, Line::Text(_)));
+            count += usize::from(matches!(line, Line::Text(..)));
         });
         count
     });
@@ -57,12 +60,18 @@ fn lines(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn record(bencher: Bencher<'_, '_>) {
-    let lines = row_lines();
+    let marked = |line| {
+        let mut marks = Marks::default();
+        marks.mark(line);
+        (line, marks)
+    };
+    let lines: Vec<_> = row_lines().into_iter().map(marked).collect();
     bencher.counter(ItemsCount::new(lines.len())).bench(|| {
         let mut reader = RowReader::default();
-        let read = lines
-            .iter()
-            .filter(|line| reader.read(black_box(line)).is_ok());
+        let read = lines.iter().filter(|(line, marks)| {
+            let signs = marks.signs_from(0);
+            reader.read(black_box(line), Some(signs)).is_ok()
+        });
         read.count()
     });
 }

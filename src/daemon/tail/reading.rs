@@ -306,7 +306,7 @@ impl Followed {
         if self.is_done(newer, now) {
             let last = head[..text].rsplit(|&byte| byte == b'\n').next();
             let last = last.map(|row| row.strip_suffix(b"\r").unwrap_or(row));
-            if last.is_some_and(|row| RowReader::default().read(row).is_ok()) {
+            if last.is_some_and(|row| RowReader::default().read(row, None).is_ok()) {
                 return Ok(Beginning::Odd(Fingerprint::covering(&head[..text])));
             }
             self.finished = true;
@@ -341,7 +341,7 @@ impl Followed {
             line.pop();
         }
         let row = line.strip_suffix(b"\r").unwrap_or(&line);
-        if row.contains(&b'\n') || RowReader::default().read(row).is_err() {
+        if row.contains(&b'\n') || RowReader::default().read(row, None).is_err() {
             return Ok(None);
         }
         self.advance(handle, offset + line.len() as u64, &line)?;

@@ -1,7 +1,8 @@
 //! What goes wrong in sessions apart from the certificate: TLS that fails, and replies about TLS or the server's version.
 //!
 //! A single failed handshake is a matter of the network. Two without a good one between them, at least a minute apart,
-//! are not; and two good ones end it. A reply that throttles comes now and then between good ones by its nature, so it
+//! are not; and two good ones end it. Mail in clear is no matter of chance: good sessions between do not excuse it, and
+//! when it comes and goes, it ends only with half an hour without it. A reply that throttles comes now and then between good ones by its nature, so it
 //! ends only with a quiet period that has traffic in it.
 
 use jiff::SignedDuration;
@@ -13,6 +14,7 @@ use crate::pipeline::alert::findings::CONFIRMING_SESSIONS;
 use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::findings::QUIET_PERIOD;
 use crate::pipeline::alert::findings::QUIET_SESSIONS;
+use crate::pipeline::alert::findings::UNSTEADY;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::verdict;
@@ -40,8 +42,14 @@ pub struct Troubles {
 struct Failing {
     error: String,
     since: Timestamp,
+    /// The last one.
+    #[serde(default)]
+    last: Timestamp,
     good: u32,
     confirmed: bool,
+    /// Whether there were good ones between.
+    #[serde(default)]
+    unsteady: bool,
 }
 
 /// Replies of one class.
@@ -63,19 +71,26 @@ impl Troubles {
             self.failing = Some(Failing {
                 error: error.to_owned(),
                 since: time,
+                last: time,
                 good: 0,
                 confirmed: false,
+                unsteady: false,
             });
             return;
         };
         error.clone_into(&mut failing.error);
+        failing.last = failing.last.max(time);
+        failing.unsteady |= failing.good > 0 && error == IN_CLEAR;
         failing.good = 0;
         failing.confirmed |= time.duration_since(failing.since) >= FAILING_FOR;
     }
 
     /// A handshake with Exchange Online succeeded.
     pub fn secured(&mut self, time: Timestamp) {
-        self.failing = self.failing.take().and_then(Failing::with_a_good_one);
+        self.failing = self
+            .failing
+            .take()
+            .and_then(|failing| failing.with_a_good_one(time));
         for refusals in [&mut self.tls, &mut self.version] {
             if let Some(known) = refusals {
                 known.sessions_since = known.sessions_since.saturating_add(1);
@@ -149,10 +164,17 @@ impl Troubles {
 }
 
 impl Failing {
-    /// What is left of it after a good handshake: nothing, unless it was confirmed.
-    fn with_a_good_one(mut self) -> Option<Self> {
-        self.good += 1;
-        (self.confirmed && self.good < CONFIRMING_SESSIONS).then_some(self)
+    /// What is left of it after a good handshake: nothing, unless it was confirmed, or mail went out in clear lately.
+    fn with_a_good_one(mut self, time: Timestamp) -> Option<Self> {
+        self.good = self.good.saturating_add(1);
+        let is_late = time.duration_since(self.last) < UNSTEADY;
+        let may_come_back = if self.confirmed {
+            self.unsteady
+        } else {
+            self.error == IN_CLEAR
+        };
+        let is_over = !self.confirmed || self.good >= CONFIRMING_SESSIONS;
+        (!is_over || may_come_back && is_late).then_some(self)
     }
 }
 
@@ -235,6 +257,37 @@ mod tests {
         assert_eq!(told.since, at(131));
         assert!(told.reason.message.contains("NoCredentials"));
         assert!(told.reason.action.contains("'O''Brien'"));
+    }
+
+    /// What is seen at a minute, and whether TLS is told to fail then.
+    #[test]
+    fn good_sessions_between_do_not_excuse_mail_in_clear() {
+        let mut troubles = Troubles::default();
+        for (minute, in_clear, told) in [
+            (0, true, false),
+            (1, false, false),
+            (2, false, false),
+            (3, true, true),
+            (4, false, true),
+            (5, false, true),
+            (32, false, true),
+            (33, false, false),
+            (40, true, false),
+            (41, false, false),
+            (70, false, false),
+            (71, true, false),
+            (72, true, true),
+            (73, false, true),
+            (74, false, false),
+        ] {
+            if in_clear {
+                troubles.tls_failed(IN_CLEAR, at(minute * 60));
+            } else {
+                troubles.secured(at(minute * 60));
+            }
+            let confirmed = troubles.confirmed("Outbound");
+            assert_eq!(confirmed.len() == 1, told, "at minute {minute}");
+        }
     }
 
     #[test]

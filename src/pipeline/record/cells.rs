@@ -1,12 +1,10 @@
-//! A line → its cells, from the left.
+//! A line → its cells.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 
-use crate::pipeline::marks::BLOCK;
-use crate::pipeline::marks::marks;
-use crate::pipeline::marks::marks_of_short;
+use crate::pipeline::marks::Signs;
 
 /// One cell, as it stands in the line.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -18,19 +16,20 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
+    /// A cell without quotes inside.
+    fn plain(raw: &'a [u8]) -> Self {
+        let doubled = false;
+        Self { raw, doubled }
+    }
+
     /// What the cell holds.
+    #[inline]
     pub fn bytes(self) -> Cow<'a, [u8]> {
-        if !self.doubled {
-            return Cow::Borrowed(self.raw);
+        if self.doubled {
+            Cow::Owned(undoubled(self.raw))
+        } else {
+            Cow::Borrowed(self.raw)
         }
-        let mut plain = Vec::with_capacity(self.raw.len());
-        let mut rest = self.raw;
-        while let Some(quote) = memchr(b'"', rest) {
-            plain.extend_from_slice(&rest[..=quote]);
-            rest = &rest[(quote + 2).min(rest.len())..];
-        }
-        plain.extend_from_slice(rest);
-        Cow::Owned(plain)
     }
 
     /// The bytes as they stand, quotes inside still doubled: equal cells have equal raw bytes, and what starts with
@@ -40,150 +39,182 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Takes cells off a line.
-///
-/// The small functions here are always inlined: they run nine times a row, and only then is what they share kept in
-/// registers.
-#[derive(Debug)]
-pub(super) struct Cells<'a> {
-    line: &'a [u8],
-    /// Where the next cell begins.
-    next: usize,
-    commas: Ahead<b','>,
+#[cold]
+fn undoubled(raw: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(quote) = memchr(b'"', rest) {
+        plain.extend_from_slice(&rest[..=quote]);
+        rest = &rest[(quote + 2).min(rest.len())..];
+    }
+    plain.extend_from_slice(rest);
+    plain
 }
 
-/// The places of a byte in a line, found a block at a time and ahead of their use.
+/// The cells of a row behind its date, as they stand in the line.
 #[derive(Clone, Copy, Debug)]
-struct Ahead<const WANTED: u8> {
-    /// Where the block begins.
-    from: usize,
-    /// Everything before it has been looked at.
-    to: usize,
-    /// The places in the block, without those that were passed.
-    marks: u64,
+pub(super) struct Cells<'a> {
+    pub(super) connector: Cell<'a>,
+    pub(super) session: &'a [u8],
+    pub(super) sequence: &'a [u8],
+    pub(super) event: &'a [u8],
+    pub(super) data: Cell<'a>,
+    pub(super) context: Cell<'a>,
 }
 
-impl<const WANTED: u8> Ahead<WANTED> {
-    /// Looks at the block from `from` on. The last one of a line reaches back, so that it is a whole one as well.
-    #[inline(always)]
-    fn look(line: &[u8], from: usize) -> Self {
-        let start = from.min(line.len().saturating_sub(BLOCK));
-        let rest = &line[start..];
-        let marks = match rest.first_chunk() {
-            Some(block) => marks(block, WANTED),
-            None => marks_of_short(rest, WANTED),
-        };
-        let passed = from - start;
-        let is_past = passed >= BLOCK;
-        Self {
-            from: start,
-            to: from.max(start + BLOCK),
-            marks: if is_past {
-                0
-            } else {
-                marks >> passed << passed
-            },
-        }
-    }
-
-    /// Where the next one stands, which is passed by this.
-    #[inline(always)]
-    fn next(&mut self, line: &[u8]) -> Option<usize> {
-        if self.marks == 0 && !self.go_on(line) {
-            return None;
-        }
-        let place = self.from + self.marks.trailing_zeros() as usize;
-        self.marks &= self.marks - 1;
-        Some(place)
-    }
-
-    /// Looks further until there is one. Whether there is.
-    #[inline(never)]
-    fn go_on(&mut self, line: &[u8]) -> bool {
-        while self.marks == 0 && self.to < line.len() {
-            *self = Self::look(line, self.to);
-        }
-        self.marks != 0
-    }
-}
+/// Length of a session id.
+pub(super) const SESSION: usize = 16;
 
 impl<'a> Cells<'a> {
-    /// The cells of a line from `next` on.
-    #[inline(always)]
-    pub(super) fn new(line: &'a [u8], next: usize) -> Self {
-        let commas = Ahead::look(line, next);
-        Self { line, next, commas }
-    }
-
-    /// Takes a cell and the comma behind it. `None`: there is no comma, or a quote is not closed.
-    #[inline(always)]
-    pub(super) fn cell(&mut self) -> Option<Cell<'a>> {
-        if self.line.get(self.next) == Some(&b'"') {
-            let (cell, end) = quoted(self.line, self.next)?;
-            if self.line.get(end) != Some(&b',') {
-                return None;
-            }
-            *self = Self::new(self.line, end + 1);
-            return Some(cell);
-        }
-        let raw = self.plain()?;
-        Some(Cell {
-            raw,
-            doubled: false,
+    /// Takes the cells from `start` on one after the other. `None`: they are fewer or more, or a quote is not closed.
+    pub(super) fn one_by_one(line: &'a [u8], start: usize) -> Option<Self> {
+        let mut rest = line.get(start..)?;
+        let connector = cell(&mut rest)?;
+        let session = plain(&mut rest)?;
+        let sequence = plain(&mut rest)?;
+        let _local_endpoint = cell(&mut rest)?;
+        let _remote_endpoint = cell(&mut rest)?;
+        let event = plain(&mut rest)?;
+        let data = cell(&mut rest)?;
+        let context = last(rest)?;
+        Some(Self {
+            connector,
+            session,
+            sequence,
+            event,
+            data,
+            context,
         })
     }
 
-    /// Takes a cell that is never quoted, and the comma behind it.
-    #[inline(always)]
-    pub(super) fn plain(&mut self) -> Option<&'a [u8]> {
-        let comma = self.commas.next(self.line)?;
-        let raw = self.line.get(self.next..comma)?;
-        self.next = comma + 1;
-        Some(raw)
-    }
-
-    /// Takes a cell of so many bytes and the comma behind it. What follows is looked at anew, so that one look shows
-    /// all of the short cells in the middle of a row.
-    #[inline(always)]
-    pub(super) fn of_length<const LENGTH: usize>(&mut self) -> Option<&'a [u8; LENGTH]> {
-        let (cell, rest) = self.line.get(self.next..)?.split_first_chunk()?;
-        if rest.first() != Some(&b',') {
+    /// The same from the places of commas and quotes, for rows as nearly all of them are: the name of the connector
+    /// takes less than 64 bytes, and so do the four cells behind the session id together, which are not quoted. `None`:
+    /// this may be another row, or none.
+    ///
+    /// What is behind the line has marks, too. So every place is looked up in the line, and leads nowhere if it is not
+    /// in it.
+    #[inline]
+    pub(super) fn at_signs(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<Self> {
+        let (connector, connector_end) = if line.get(start) == Some(&b'"') {
+            quoted_at(line, start, signs)?
+        } else {
+            let end = start + signs.commas(start).trailing_zeros() as usize;
+            (Cell::plain(line.get(start..end)?), end)
+        };
+        let session_end = connector_end + 1 + SESSION;
+        let session = line.get(connector_end + 1..session_end)?;
+        if line[connector_end] != b',' || line.get(session_end) != Some(&b',') {
             return None;
         }
-        *self = Self::new(self.line, self.next + LENGTH + 1);
-        Some(cell)
-    }
 
-    /// Takes the cell that ends the line. `None`: more follows, or a quote is not closed.
-    #[inline(always)]
-    pub(super) fn last(mut self) -> Option<Cell<'a>> {
-        if self.line.get(self.next) == Some(&b'"') {
-            let (cell, end) = quoted(self.line, self.next)?;
-            return (end == self.line.len()).then_some(cell);
-        }
-        // Most rows have nothing there.
-        if self.next < self.line.len() && self.commas.next(self.line).is_some() {
+        let start = session_end + 1;
+        let mut commas = signs.commas(start);
+        let mut next = || {
+            let place = commas.trailing_zeros() as usize;
+            commas &= commas.wrapping_sub(1);
+            start + place
+        };
+        let [sequence_end, local_end, remote_end] = [next(), next(), next()];
+        // Where there are fewer than four commas, this is 64 bytes on: whether there is one is looked at below.
+        let event_end = next();
+        let event = line.get(remote_end + 1..event_end)?;
+        let sequence = &line[start..sequence_end];
+        if line[sequence_end + 1] == b'"' || line[local_end + 1] == b'"' {
             return None;
         }
-        let raw = self.line.get(self.next..)?;
-        Some(Cell {
-            raw,
-            doubled: false,
+
+        let start = event_end + 1;
+        let (data, data_end) = if line.get(start)? == &b'"' {
+            quoted_at(line, start, signs)?
+        } else {
+            let end = signs.comma(start, line.len())?;
+            (Cell::plain(line.get(start..end)?), end)
+        };
+        if line[event_end] != b',' || line.get(data_end) != Some(&b',') {
+            return None;
+        }
+        Some(Self {
+            connector,
+            session,
+            sequence,
+            event,
+            data,
+            context: last_at(line, data_end + 1, signs)?,
         })
     }
 }
 
-/// The cell that starts with the quote at `start`, and where it ends, its closing quote included.
-fn quoted(line: &[u8], start: usize) -> Option<(Cell<'_>, usize)> {
-    let mut quotes = Ahead::<b'"'>::look(line, start + 1);
+/// The cell whose opening quote is at `start`, and the place behind its closing quote.
+#[inline]
+fn quoted_at<'a>(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<(Cell<'a>, usize)> {
     let mut doubled = false;
+    let mut at = start + 1;
     loop {
-        let quote = quotes.next(line)?;
+        let quote = signs.quote(at, line.len())?;
         if line.get(quote + 1) != Some(&b'"') {
             let raw = line.get(start + 1..quote)?;
             return Some((Cell { raw, doubled }, quote + 1));
         }
         doubled = true;
-        quotes.next(line)?;
+        at = quote + 2;
+    }
+}
+
+/// The cell from `start` to the end of the line. `None`: more follows, or a quote is not closed.
+#[inline]
+fn last_at<'a>(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<Cell<'a>> {
+    // Most rows have nothing there.
+    if start == line.len() {
+        return Some(Cell::plain(&[]));
+    }
+    if line.get(start)? == &b'"' {
+        let (cell, end) = quoted_at(line, start, signs)?;
+        return (end == line.len()).then_some(cell);
+    }
+    let comma = signs.comma(start, line.len());
+    let is_last = comma.is_none_or(|comma| comma >= line.len());
+    is_last.then(|| Cell::plain(&line[start..]))
+}
+
+/// Takes a cell and the comma behind it off a line. `None`: there is no comma, or a quote is not closed.
+fn cell<'a>(line: &mut &'a [u8]) -> Option<Cell<'a>> {
+    if line.first() != Some(&b'"') {
+        return plain(line).map(Cell::plain);
+    }
+    let (cell, rest) = quoted(line)?;
+    *line = rest.strip_prefix(b",")?;
+    Some(cell)
+}
+
+/// Takes a cell that is never quoted, and the comma behind it.
+fn plain<'a>(line: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let comma = memchr(b',', line)?;
+    let raw = &line[..comma];
+    *line = &line[comma + 1..];
+    Some(raw)
+}
+
+/// The cell that ends the line. `None`: more follows, or a quote is not closed.
+fn last(line: &[u8]) -> Option<Cell<'_>> {
+    if line.first() == Some(&b'"') {
+        let (cell, rest) = quoted(line)?;
+        return rest.is_empty().then_some(cell);
+    }
+    memchr(b',', line).is_none().then(|| Cell::plain(line))
+}
+
+/// The cell that starts with a quote, and what follows behind its closing quote.
+fn quoted(line: &[u8]) -> Option<(Cell<'_>, &[u8])> {
+    let inside = line.get(1..)?;
+    let mut doubled = false;
+    let mut at = 0;
+    loop {
+        let quote = at + memchr(b'"', inside.get(at..)?)?;
+        if inside.get(quote + 1) != Some(&b'"') {
+            let raw = &inside[..quote];
+            return Some((Cell { raw, doubled }, &inside[quote + 1..]));
+        }
+        doubled = true;
+        at = quote + 2;
     }
 }

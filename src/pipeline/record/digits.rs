@@ -1,23 +1,41 @@
 //! Digits → numbers.
 
-use wide::u8x16;
+use fearless_simd::Level;
+use fearless_simd::Select;
+use fearless_simd::Simd;
+use fearless_simd::SimdBase;
+use fearless_simd::SimdMask;
+use fearless_simd::dispatch;
+use fearless_simd::u8x16;
 
 /// The value of sixteen hexadecimal digits of either case, and nothing but digits.
 ///
-/// A session id stands in every row, so its digits are read side by side instead of one after the other.
+/// A session id stands in every row, so its digits are read side by side instead of one after the other. Every
+/// processor has registers of sixteen bytes, so there is nothing to choose.
 #[inline]
 pub(super) fn hexadecimal(digits: &[u8; 16]) -> Option<u64> {
-    let each = u8x16::splat;
-    let text = u8x16::new(*digits);
+    dispatch!(Level::baseline(), simd => side_by_side(simd, digits))
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "only what is inlined where the level is known can use its instructions"
+)]
+#[inline(always)]
+fn side_by_side<S: Simd>(simd: S, digits: &[u8; 16]) -> Option<u64> {
+    let each = |byte| u8x16::splat(simd, byte);
+    let text = u8x16::from_slice(simd, digits);
     let digit = text - each(b'0');
-    let is_digit = digit.simd_eq(digit.min(each(9)));
+    let is_digit = digit.simd_le(each(9));
     let letter = (text | each(0x20)) - each(b'a');
-    let is_letter = letter.simd_eq(letter.min(each(5)));
-    if !(is_digit | is_letter).all() {
+    let is_letter = letter.simd_le(each(5));
+    if !(is_digit | is_letter).all_true() {
         return None;
     }
-    let values = digit & is_digit | (letter + each(10)) & is_letter;
-    let values = values.to_array();
+    let mut values = [0; 16];
+    is_digit
+        .select(digit, letter + each(10))
+        .store_slice(&mut values);
     let [high, low] = [values.first_chunk(), values.last_chunk()];
     Some(joined(*high?) << 32 | joined(*low?))
 }
@@ -40,8 +58,10 @@ pub(super) fn millis_of_minute(text: [u8; 8]) -> Option<u32> {
     if is_beyond(values, u64::from_le_bytes(LIMITS)) {
         return None;
     }
-    let [_, tens, seconds, _, hundreds, rest @ .., _] = values.to_le_bytes().map(u32::from);
-    Some(tens * 10_000 + seconds * 1_000 + hundreds * 100 + rest[0] * 10 + rest[1])
+    // Ten times each digit and the one behind it, which stay below 100.
+    let pairs = (values * 10 + (values >> 8)).to_le_bytes();
+    let [_, _, _, _, _, _, ones, _] = values.to_le_bytes();
+    Some(u32::from(pairs[1]) * 1_000 + u32::from(pairs[4]) * 10 + u32::from(ones))
 }
 
 /// The value of one to ten decimal digits, and nothing but digits.

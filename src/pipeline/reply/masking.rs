@@ -5,6 +5,7 @@
 //! it would make every text a group of its own. So masking is generous: what could be personal is replaced, and the
 //! words that name the problem stay.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::pipeline::shown::is_deceptive;
@@ -32,7 +33,11 @@ pub(crate) fn mask(text: &str) -> String {
 
 /// Blanks for white space, nothing for characters that deceive: they could stand inside an address and hide it. An `@`
 /// draws its neighbours near.
-fn plain(text: &str) -> String {
+fn plain(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'@' || byte == b' ';
+    if text.len() <= MAX_LOOKED_AT && text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
     let mut plain = String::new();
     let mut cut_short = false;
     for (count, letter) in text.chars().enumerate() {
@@ -62,7 +67,7 @@ fn plain(text: &str) -> String {
         let ends = [plain.rfind(' '), open_quote, open_bracket];
         plain.truncate(ends.into_iter().flatten().min().unwrap_or(0));
     }
-    plain
+    Cow::Owned(plain)
 }
 
 /// Replaces what stands in `<…>` and in double quotes; both may hold blanks. A quote without its end, and a `<` that
@@ -94,7 +99,12 @@ fn mask_groups(text: &str) -> String {
 
 /// Puts a placeholder in the place of an address or an id; the punctuation around it stays.
 fn push_masked(word: &str, masked: &mut String) {
-    let kept_around = |letter: char| "\"'()[]{},;:.!?".contains(letter);
+    let kept_around = |letter| {
+        matches!(
+            letter,
+            '"' | '\'' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | ':' | '.' | '!' | '?'
+        )
+    };
     let core = word.trim_matches(kept_around);
     let start = word.len() - word.trim_start_matches(kept_around).len();
     let mask = if is_address(core) {
@@ -148,7 +158,9 @@ fn is_id(word: &str) -> bool {
     core.split(|letter: char| !letter.is_ascii_alphanumeric())
         .any(long_hex)
         || core
-            .split(|letter: char| !letter.is_alphanumeric() && !"-_.:+".contains(letter))
+            .split(|letter: char| {
+                !letter.is_alphanumeric() && !matches!(letter, '-' | '_' | '.' | ':' | '+')
+            })
             .any(|run| digits(run) >= 8 || (digits(run) >= 4 && run.len() >= 16))
 }
 

@@ -22,16 +22,16 @@ pub(super) struct Dialogue {
     pub(super) greeting: bool,
 }
 
-/// Whether a row's data is this command, without case.
+/// Whether a row's data is this command, without case. Exchange writes it as it stands here.
 pub(super) fn is_command(data: &[u8], command: &[u8]) -> bool {
-    data.trim_ascii_end().eq_ignore_ascii_case(command)
+    data == command || data.trim_ascii_end().eq_ignore_ascii_case(command)
 }
 
 /// Whether a MAIL command names a sender, and if so, whether it is the null one (`MAIL FROM:<>`).
 pub(super) fn is_null_sender(data: &[u8]) -> Option<bool> {
-    let (command, path) = data.split_at_checked(b"MAIL FROM:".len())?;
-    let path = path.trim_ascii_start();
-    (command.eq_ignore_ascii_case(b"MAIL FROM:")).then(|| path.starts_with(b"<>"))
+    let (command, path) = data.split_first_chunk()?;
+    let is_mail = command == b"MAIL FROM:" || command.eq_ignore_ascii_case(b"MAIL FROM:");
+    is_mail.then(|| path.trim_ascii_start().starts_with(b"<>"))
 }
 
 /// The domain of the path between the angle brackets. What stands behind it, like the `ORCPT=` of a message that was

@@ -31,6 +31,7 @@ use crate::pipeline::session::dialogue::Dialogue;
 use crate::pipeline::session::dialogue::is_command;
 use crate::pipeline::session::dialogue::is_null_sender;
 use crate::pipeline::session::dialogue::is_outside;
+use crate::pipeline::session::greetings::Greetings;
 use crate::pipeline::tls;
 
 /// How many outstanding recipients of one session are followed at once.
@@ -42,6 +43,7 @@ const MAX_REFUSAL_BYTES: usize = 1024;
 pub(super) struct Scene<'a, F> {
     pub(super) server: &'a Arc<str>,
     pub(super) certificates: &'a mut KnownCertificates,
+    pub(super) greetings: &'a mut Greetings,
     pub(super) relay_watch: &'a RelayWatch,
     pub(super) each: &'a mut F,
 }
@@ -272,10 +274,15 @@ impl Session {
     }
 
     /// The session moves on: a block that was cut short says what it has.
+    #[inline]
     fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
-        let Some(open) = self.block.take() else {
-            return;
-        };
+        if let Some(open) = self.block.take() {
+            self.cut_short(*open, scene);
+        }
+    }
+
+    #[cold]
+    fn cut_short<F: FnMut(Observation<'_>)>(&mut self, open: OpenBlock, scene: &mut Scene<'_, F>) {
         let certificate = scene.certificates.block(open.block.finish());
         self.offer(certificate, open.since, scene);
     }
@@ -381,7 +388,7 @@ impl Session {
             220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
                 self.banner(&row.data.bytes(), row.time(), scene);
             }
-            250 if self.dialogue.greeting => self.hello(&row.data.bytes(), row.time(), scene),
+            250 if self.dialogue.greeting => self.hello(row, scene),
             _ => {}
         }
         if let Phase::Asked(handshake) = self.phase
@@ -394,7 +401,7 @@ impl Session {
             };
         }
         if !more && code != 354 {
-            self.answered(code, row.time(), scene);
+            self.answered(code, row, scene);
         }
     }
 
@@ -403,7 +410,7 @@ impl Session {
     fn answered<F: FnMut(Observation<'_>)>(
         &mut self,
         code: u16,
-        time: Timestamp,
+        row: &Row<'_>,
         scene: &mut Scene<'_, F>,
     ) {
         let dialogue = &mut self.dialogue;
@@ -416,7 +423,7 @@ impl Session {
             dialogue.outside.remove(0);
             if dialogue.aligned && matches!(code, 250 | 251) {
                 let null_sender = dialogue.null_sender;
-                scene.say(self, time, Fact::Relayed { null_sender });
+                scene.say(self, row.time(), Fact::Relayed { null_sender });
             }
         }
     }
@@ -434,23 +441,15 @@ impl Session {
         }
     }
 
-    /// A line of an EHLO answer. The address in brackets is believed only when the host is Exchange Online's.
-    fn hello<F: FnMut(Observation<'_>)>(
-        &mut self,
-        data: &[u8],
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
-        let Some(hello) = reply::hello(data) else {
+    /// A line of an EHLO answer.
+    fn hello<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+        let Some(greeting) = scene.greetings.read(row.data) else {
             return;
         };
-        if !reply::is_exchange_online(hello.host) {
-            return;
-        }
         self.exchange_online = true;
-        if let Some(address) = hello.client {
+        if let Some(address) = greeting.client {
             let first = self.egress.replace(address) != Some(address);
-            scene.say(self, time, Fact::Egress { address, first });
+            scene.say(self, row.time(), Fact::Egress { address, first });
         }
     }
 

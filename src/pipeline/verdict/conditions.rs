@@ -78,7 +78,10 @@ pub(super) fn of_no_certificate<'a>(
 pub(super) fn is_about_the_certificate_itself(code: ReasonCode) -> bool {
     matches!(
         code,
-        ReasonCode::Expired | ReasonCode::NotYetValid | ReasonCode::SelfSigned
+        ReasonCode::Expired
+            | ReasonCode::Expiring
+            | ReasonCode::NotYetValid
+            | ReasonCode::SelfSigned
     )
 }
 

@@ -44,6 +44,17 @@ pub(super) fn is_part_of_a_rollout(code: ReasonCode) -> bool {
     )
 }
 
+/// Reasons that grow urgent as the presented certificate nears its end: only where its end stops the mail. A connector
+/// that recognises the server by its address does not mind.
+pub(super) fn is_urgent_by_expiry(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::RenewalNotRolledOut
+            | ReasonCode::OldCertificateStillPresented
+            | ReasonCode::PlannedRenewalOverdue
+    )
+}
+
 /// How the planned renewals of the connector stand.
 pub(super) fn plan<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -> Plan<'a> {
     let planned = &bench.expectation.planned;
