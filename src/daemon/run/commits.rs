@@ -7,6 +7,8 @@
 //! changes that wait are bounded by that, and the logs keep what they have. They are not thrown away and read again,
 //! because that would have to turn back the reading threads as well, and lead to the same rows.
 
+mod pace;
+
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,14 +17,15 @@ use tracing::info;
 use tracing::warn;
 
 use crate::daemon::clock;
+use crate::daemon::run::commits::pace::Pace;
 use crate::daemon::store::Store;
 use crate::daemon::store::Trouble;
 use crate::pipeline::saved::Changes;
 
-/// How long changes are gathered. With a look at the logs every second, a row is in the metrics within 1.5 s.
-pub(super) const GATHER: Duration = Duration::from_millis(500);
-/// So many bytes of logs are read between two commits: about 20,000 rows.
-const MAX_BYTES: usize = 4 << 20;
+/// So many bytes of logs are read between two commits: about 80,000 rows, which are read again after a crash. They take a
+/// few times as long to read as the commit takes to reach the disk; half a second's worth is read only by a program that
+/// is behind.
+const MAX_BYTES: usize = 16 << 20;
 /// Delay before a commit that failed is tried again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -37,7 +40,10 @@ pub(super) struct Commits {
     bytes: usize,
     /// Whether anything happened since.
     touched: bool,
-    last: Option<Instant>,
+    /// `None`: nothing was committed yet.
+    pace: Option<Pace>,
+    /// Whether somebody waits for the next commit.
+    hurry: bool,
     failing: Option<Failing>,
 }
 
@@ -64,7 +70,8 @@ impl Commits {
             staged: Changes::default(),
             bytes: 0,
             touched: false,
-            last: None,
+            pace: None,
+            hurry: false,
             failing: None,
         }
     }
@@ -77,7 +84,7 @@ impl Commits {
 
     /// Somebody waits for an answer: the next turn commits.
     pub(super) fn hurry(&mut self) {
-        self.last = None;
+        self.hurry = true;
         self.touched = true;
     }
 
@@ -93,9 +100,9 @@ impl Commits {
 
     /// Whether it is time to commit. `urgent`: somebody waits to be told.
     pub(super) fn is_due(&self, urgent: bool, now: Instant) -> bool {
-        match (&self.failing, self.last) {
+        match (&self.failing, &self.pace) {
             (Some(failing), _) => failing.retry <= now,
-            (None, Some(last)) => urgent || self.is_full() || now.duration_since(last) >= GATHER,
+            (None, Some(pace)) => urgent || self.hurry || self.is_full() || pace.next(now) <= now,
             (None, None) => true,
         }
     }
@@ -104,9 +111,9 @@ impl Commits {
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let at = match &self.failing {
             Some(failing) => failing.retry,
-            None if self.touched => match self.last {
-                Some(last) => last + GATHER,
-                None => now,
+            None if self.touched => match &self.pace {
+                Some(pace) if !self.hurry => pace.next(now),
+                _ => now,
             },
             None => return None,
         };
@@ -132,7 +139,11 @@ impl Commits {
                 self.staged = Changes::default();
                 self.bytes = 0;
                 self.touched = false;
-                self.last = Some(now);
+                self.hurry = false;
+                match &mut self.pace {
+                    Some(pace) => pace.commit(now),
+                    None => self.pace = Some(Pace::new(now)),
+                }
                 Ok(Outcome::Done)
             }
             Err(Trouble::Later(why)) => {
@@ -264,10 +275,10 @@ mod tests {
         assert_eq!(commits.commit(change("a", 1), at(0)), Ok(Outcome::Done));
         assert_eq!(commits.wait(at(0)), None, "nothing waits");
         commits.touch(1);
-        assert!(!commits.is_due(false, at(499)));
-        assert_eq!(commits.wait(at(400)), Some(Duration::from_millis(100)));
+        assert!(!commits.is_due(false, at(49)));
+        assert_eq!(commits.wait(at(40)), Some(Duration::from_millis(10)));
         assert!(commits.is_due(true, at(1)), "somebody waits to be told");
-        assert!(commits.is_due(false, at(500)));
+        assert!(commits.is_due(false, at(50)));
         commits.touch(MAX_BYTES);
         assert!(commits.is_due(false, at(1)) && commits.is_full());
         assert_eq!(commits.commit(change("b", 1), at(1)), Ok(Outcome::Done));
