@@ -23,6 +23,8 @@ use clap::Subcommand;
 use crate::render::nagios;
 use crate::render::report::UNKNOWN;
 
+/// The configuration of the packaged service, which every command takes that is given none.
+const CONFIG_FILE: &str = "/etc/certdrift/certdrift.yml";
 /// Exit code of a command that failed.
 const FAILED: u8 = 1;
 /// Exit code for a command line that makes no sense.

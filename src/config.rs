@@ -31,6 +31,7 @@ pub use crate::config::exports::ExportFiles;
 pub use crate::config::paths::{Fit, PathPattern};
 pub use crate::config::problem::ConfigError;
 pub use crate::config::receiver::ReceiverConfig;
+pub use crate::config::receiver::files::NamedFile;
 pub use crate::config::receiver::http::{
     Authorization, ClientCertificate, HeaderConfig, HeaderSource, HttpConfig,
 };

@@ -13,6 +13,7 @@ pub mod queue;
 pub mod report;
 pub mod runbook;
 pub mod sample;
+pub mod size;
 pub mod slack;
 pub mod status;
 pub mod teams;

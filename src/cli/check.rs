@@ -18,6 +18,7 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
 use jiff::Timestamp;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
@@ -41,10 +42,12 @@ use crate::render::textfile;
 const CHUNK: usize = 256 * 1024;
 
 const MORE_HELP: &str = "\
-Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch, 3 unknown, no \
-session, or an error. They are those of a monitoring plugin, which --format=nagios makes of this.
+Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch or anything else \
+that is critical, 3 unknown, no session, or an error. They are those of a monitoring plugin, which --format=nagios makes \
+of this.
 
-As a plugin of Nagios, Icinga or Checkmk; without a configuration nothing is judged:
+As a plugin of Nagios, Icinga or Checkmk; without a configuration nothing is judged, and it warns (1) of what Exchange \
+Online refused to relay:
   certdrift check --format=nagios --config.file /etc/certdrift/certdrift.yml
 
 For the textfile collector of Prometheus' node exporter, put the file in place whole, whatever the exit code:
@@ -57,9 +60,8 @@ Its counters say what the logs hold now, so they go down when Exchange removes o
 #[command(after_long_help = MORE_HELP)]
 pub(super) struct Arguments {
     /// Log files, or directories that are searched for them; without any, the sources of the configuration
-    #[arg(required_unless_present = "config_file")]
     paths: Vec<PathBuf>,
-    /// A configuration: then there are verdicts, too
+    /// A configuration: then there are verdicts, too. Without it and without paths, /etc/certdrift/certdrift.yml
     #[arg(long = "config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
     /// How to print
@@ -94,7 +96,11 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
                 Format::Nagios => nagios::check(&report),
                 Format::Prometheus => textfile::check(&report),
             };
-            answer(&text, report.outcome().exit_code(), UNKNOWN)
+            let outcome = match arguments.format {
+                Format::Nagios => nagios::outcome(&report),
+                Format::Text | Format::Json | Format::Prometheus => report.outcome(),
+            };
+            answer(&text, outcome.exit_code(), UNKNOWN)
         }
         Err(message) => {
             complain(&message);
@@ -109,12 +115,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 
 fn report(arguments: &Arguments) -> Result<Report, String> {
     let now = arguments.at.unwrap_or_else(clock::now);
-    let config = arguments
-        .config_file
-        .as_deref()
-        .map(config::load)
-        .transpose()
-        .map_err(|error| error.to_string())?;
+    let config = configuration(arguments)?;
     let directories = directories(arguments, config.as_ref())?;
     let mut engine = Engine::default();
     if let Some(config) = &config {
@@ -158,6 +159,20 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
         complain(&format!("{}: not read: {refusal}", path.display()));
     }
     Ok(report)
+}
+
+/// The configuration that was named; the service's own one if nothing was named, neither it nor logs.
+fn configuration(arguments: &Arguments) -> Result<Option<Config>, String> {
+    match &arguments.config_file {
+        Some(file) => config::load(file).map(Some).map_err(|it| it.to_string()),
+        None if arguments.paths.is_empty() => match config::load(Path::new(CONFIG_FILE)) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) => Err(format!(
+                "{error}\nWithout a configuration, name logs: certdrift check /path/to/SmtpSend"
+            )),
+        },
+        None => Ok(None),
+    }
 }
 
 /// What has been read so far.

@@ -1,5 +1,6 @@
 //! `certdrift check-web-config`: what a web configuration means.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +10,9 @@ use crate::cli::FAILED;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
+use crate::daemon::clock;
 use crate::daemon::web;
+use crate::pipeline::snapshot::Validity;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -19,11 +22,18 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match web::check(&arguments.file) {
-        Ok(config) => {
+        Ok((config, certificate)) => {
             if config.tls.is_none() && !config.users.is_empty() {
                 complain(&format!("warning: {}", web::PLAIN_PASSWORDS));
             }
-            answer(&config::web::describe(&config), 0, FAILED)
+            let mut text = config::web::describe(&config);
+            if let Some(Validity { not_after, .. }) = certificate {
+                let _ = writeln!(text, "Certificate: valid until {not_after}");
+            }
+            if certificate.is_some_and(|it| it.nears_its_end(clock::now())) {
+                complain("warning: the certificate nears its end, or has passed it");
+            }
+            answer(&text, 0, FAILED)
         }
         Err(message) => {
             complain(&message);

@@ -170,6 +170,7 @@ fn log_to(path: &Path) -> io::Result<()> {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     let layer = tracing_logfmt::builder()
+        .with_target(false)
         .layer()
         .with_writer(Mutex::new(File::create(path)?));
     tracing_subscriber::registry()
@@ -204,7 +205,7 @@ fn introduction(stage: &Stage, arguments: &Arguments) -> String {
     let how_long = if arguments.fast {
         "20 seconds"
     } else {
-        "about two minutes"
+        "two minutes"
     };
     // An address such as `:10056` is on every interface, this machine's own included.
     let host = if stage.address.starts_with(':') {
@@ -213,12 +214,13 @@ fn introduction(stage: &Stage, arguments: &Arguments) -> String {
         ""
     };
     format!(
-        "A made-up Exchange organisation, watched by certdrift, in {how_long}. Ctrl-C ends it.
+        "A made-up Exchange organisation, watched by certdrift, in {how_long}. Ctrl-C ends it. Look while it lasts:
+at the end everything is removed.
 
   status page    http://{host}{address}/
   metrics        http://{host}{address}/metrics
-  logs, configuration and state, while it lasts
-                 {directory}
+  files          {directory}
+                 (logs, configuration, state, and certdrift.log)
 ",
         address = stage.address,
         directory = stage.directory.path().display()
@@ -238,6 +240,9 @@ impl Teller {
         let mut missing = Vec::new();
         for chapter in &CHAPTERS {
             self.say(chapter.tells)?;
+            if chapter.messages.is_empty() {
+                self.announce()?;
+            }
             missing.extend(self.play(chapter).await?);
         }
         if !missing.is_empty() {
@@ -247,7 +252,10 @@ impl Teller {
             ));
         }
         if is_fast {
-            return self.say("The story is over.");
+            return self.say(
+                "The story is over. The page ends with it, and everything it has written is removed; without\n--fast it \
+                 stays until Ctrl-C.",
+            );
         }
         self.say(
             "The story is over, and the servers go on. Look around, and press Ctrl-C when you have\nseen enough.",
@@ -287,6 +295,16 @@ impl Teller {
                 return Ok(words.collect());
             }
         }
+    }
+
+    /// While nothing happens: that it is meant so, and what there is to see.
+    fn announce(&self) -> Result<(), String> {
+        print(&format!(
+            "      Each server sends a mail every {} s; in {} s the first certificate is renewed.\n      \
+             Meanwhile, open the status page.\n",
+            self.pace.between_sessions.as_secs_f32(),
+            self.pace.chapter.as_secs_f32()
+        ))
     }
 
     fn say(&self, text: &str) -> Result<(), String> {

@@ -52,7 +52,7 @@ The protocols of systemd: readiness and reloads, the watchdog, and sockets that 
 .B check
 and
 .B preflight
-end with 0 if everything matches, 1 at a warning, 2 at a mismatch, 3 if nothing can be said or something is wrong with the
+end with 0 if everything matches, 1 at a warning, 2 at a mismatch or anything else that is critical, 3 if nothing can be said or something is wrong with the
 command line, the configuration or a file. Everything else ends with 0, with 1 if it failed, and with 2 for a command line
 that makes no sense.
 .SH "SEE ALSO"
@@ -62,9 +62,9 @@ that makes no sense.
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The command to print the page of; without it, that of certdrift itself
+    /// The command to print the page of, such as `check` or `notify list`; without it, that of certdrift itself
     #[arg(value_name = "COMMAND")]
-    command: Option<String>,
+    command: Vec<String>,
     /// Write all pages into this directory, for man1 of a manual path
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "command")]
     directory: Option<PathBuf>,
@@ -81,8 +81,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             Err(error) => fail(&format!("{}: {error}", directory.display()), FAILED),
         };
     }
-    let command = arguments.command.as_deref();
-    match pages.iter().find(|page| page.command.as_deref() == command) {
+    match pages.iter().find(|page| page.command == arguments.command) {
         Some(page) => answer(&page.text, 0, FAILED),
         None => fail(
             "there is no such command; certdrift --help has them all",
@@ -98,25 +97,48 @@ fn fail(message: &str, code: u8) -> ExitCode {
 
 /// A page of section 1.
 struct Page {
-    /// `None`: certdrift itself.
-    command: Option<String>,
+    /// The words of the command; none: certdrift itself.
+    command: Vec<String>,
     file: String,
     text: String,
 }
 
+/// The page of the program, and one of each command and of those below it.
 fn pages() -> io::Result<Vec<Page>> {
-    let mut program = cli::description().disable_help_subcommand(true);
+    let mut program = without_help(cli::description());
     program.build();
-    let commands = program.get_subcommands().cloned();
-    let of_commands = commands.map(|command| page(Some(command.get_name().to_owned()), command));
-    let of_commands: Vec<io::Result<Page>> = of_commands.collect();
-    let of_program = page(None, program);
-    [of_program].into_iter().chain(of_commands).collect()
+    let mut pages = Vec::new();
+    let mut open = vec![(Vec::new(), program)];
+    while let Some((words, command)) = open.pop() {
+        for below in command.get_subcommands() {
+            let mut words: Vec<String> = words.clone();
+            words.push(below.get_name().to_owned());
+            open.push((words, below.clone()));
+        }
+        pages.push(page(words, command)?);
+    }
+    Ok(pages)
 }
 
-fn page(name: Option<String>, command: clap::Command) -> io::Result<Page> {
-    let is_program = name.is_none();
-    let page = Man::new(command).manual("certdrift");
+/// Without the command that prints the help of the others.
+fn without_help(command: clap::Command) -> clap::Command {
+    let command = command.disable_help_subcommand(true);
+    command.mut_subcommands(without_help)
+}
+
+/// With the synopsis that the help shows: the manual's own one leaves out what an option takes.
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.override_usage(usage)
+}
+
+fn page(words: Vec<String>, command: clap::Command) -> io::Result<Page> {
+    let is_program = words.is_empty();
+    let source = concat!("certdrift ", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(with_usage(command))
+        .manual("certdrift")
+        .source(source);
     let mut text = Vec::new();
     if is_program {
         page.render_title(&mut text)?;
@@ -130,7 +152,7 @@ fn page(name: Option<String>, command: clap::Command) -> io::Result<Page> {
         page.render(&mut text)?;
     }
     Ok(Page {
-        command: name,
+        command: words,
         file: page.get_filename(),
         text: String::from_utf8_lossy(&text).into_owned(),
     })

@@ -11,6 +11,7 @@ use clap::Args;
 use clap::ValueEnum;
 use jiff::Timestamp;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::answer;
 use crate::cli::complain;
 use crate::config;
@@ -36,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "CERTIFICATE")]
     files: Vec<PathBuf>,
     /// The configuration that names the connectors
-    #[arg(long = "config.file", value_name = "FILE")]
+    #[arg(long = "config.file", value_name = "FILE", default_value = CONFIG_FILE)]
     config_file: PathBuf,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]

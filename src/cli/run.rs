@@ -9,6 +9,7 @@ use clap::Args;
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::FAILED;
 use crate::cli::complain;
 use crate::daemon::repeats;
@@ -22,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/certdrift/certdrift.yml"
+        default_value = CONFIG_FILE
     )]
     config_file: PathBuf,
     /// The directory of the state, on a local disk; made if missing
@@ -142,7 +143,9 @@ fn log_to_stderr(level: Level, format: Format) -> Repeats {
             .init(),
         Format::Logfmt => registry
             .with(
+                // Which part of the program speaks says nothing to whoever reads; JSON has it.
                 tracing_logfmt::builder()
+                    .with_target(false)
                     .with_ansi_color(std::io::stderr().is_terminal())
                     .layer()
                     .with_writer(std::io::stderr),

@@ -1,6 +1,7 @@
 //! Paths: relative ones start at the configuration file, and those of log directories may hold wildcards.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
@@ -39,7 +40,7 @@ impl Paths<'_> {
         }
         let Some(rest) = text.strip_prefix(CREDENTIALS) else {
             no_expansion(text)?;
-            return Ok(self.folder.join(typed_path(text)?));
+            return Ok(cleaned(&self.folder.join(typed_path(text)?)));
         };
         no_expansion(rest)?;
         let credentials = self.credentials.ok_or(
@@ -65,6 +66,27 @@ fn typed_path(text: &str) -> Result<&Path, Wrong> {
         );
     }
     Ok(path)
+}
+
+/// The same path without `.`, and without `..` where that leads back out of a directory, as people would write it. Out of a
+/// link, `..` leads elsewhere, so there it stays.
+fn cleaned(path: &Path) -> PathBuf {
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        let is_inside = matches!(clean.components().next_back(), Some(Component::Normal(_)));
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if is_inside && !is_link(&clean) => {
+                clean.pop();
+            }
+            component => clean.push(component),
+        }
+    }
+    if clean.as_os_str().is_empty() {
+        return PathBuf::from(".");
+    }
+    clean
 }
 
 /// `C:\…` or `\\server\share\…`.
@@ -125,13 +147,13 @@ impl PathPattern {
             return Err(format!("has `**` more than {MAX_ANY_DEPTH} times").into());
         }
         Ok(Self {
-            path: folder.join(typed),
-            root,
+            path: cleaned(&folder.join(typed)),
+            root: cleaned(&root),
             steps,
         })
     }
 
-    /// The whole path as typed, behind the configuration's folder if it is relative.
+    /// The whole path as typed, behind the configuration's folder if it is relative, without detours.
     pub fn as_path(&self) -> &Path {
         &self.path
     }
@@ -351,8 +373,31 @@ mod tests {
     #[test]
     fn the_root_ends_before_the_first_wildcard() {
         let pattern = paths(None).directory("../tests/{server}/SmtpSend").unwrap();
-        assert_eq!(pattern.root(), Path::new("/etc/certdrift/../tests"));
+        assert_eq!(pattern.root(), Path::new("/etc/tests"));
         assert!(pattern.names_server() && !pattern.is_literal());
+    }
+
+    #[test]
+    fn a_path_is_without_detours_unless_a_link_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real/deep");
+        std::fs::create_dir_all(&real).unwrap();
+        for (path, expected) in [
+            ("/etc/./certdrift/../x", "/etc/x"),
+            ("./away", "away"),
+            ("a/..", "."),
+            ("../../a/../b", "../../b"),
+            ("/../x", "/../x"),
+        ] {
+            assert_eq!(cleaned(Path::new(path)), Path::new(expected), "{path}");
+        }
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&real, &link).unwrap();
+            let beside = link.join("../logs");
+            assert_eq!(cleaned(&beside), beside);
+        }
     }
 
     #[test]

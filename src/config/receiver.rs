@@ -1,5 +1,6 @@
 //! `receivers:` who is called, and how.
 
+pub(super) mod files;
 pub(super) mod http;
 pub(super) mod integration;
 pub(super) mod url;

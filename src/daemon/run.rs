@@ -124,8 +124,16 @@ pub async fn run(options: Options) -> Result<(), String> {
         warn!("the exports could not be read in time; what they say is taken up later");
     }
     let known = first.ok().flatten().unwrap_or_default();
-    let mut daemon = Daemon::new(options, config, known, follower, external_url, messages)?;
-    let _servers = daemon.serve(listeners, &web, &reload)?;
+    let mut daemon = Daemon::new(
+        options,
+        config,
+        known,
+        follower,
+        external_url,
+        web,
+        messages,
+    )?;
+    let _servers = daemon.serve(listeners, &reload)?;
     let (question, mut questions) = mpsc::channel::<Question>(4);
     let _control = Control::offer(&daemon.options.storage_path, question);
     daemon.service.started();
@@ -207,6 +215,7 @@ fn host_name() -> String {
 struct Daemon {
     options: Options,
     external_url: String,
+    web: Arc<Web>,
     engine: Engine,
     reader: Reader,
     commits: Commits,
@@ -235,6 +244,7 @@ impl Daemon {
         known: Known,
         follower: Follower,
         external_url: String,
+        web: Arc<Web>,
         messages: mpsc::Sender<Message>,
     ) -> Result<Self, String> {
         let now = clock::now();
@@ -269,10 +279,12 @@ impl Daemon {
             configuration: expectation.summary(),
             started_at: now,
             recovered_at,
+            web_certificate: web.certificate(),
         };
         Ok(Self {
             options,
             external_url,
+            web,
             engine,
             reader,
             expectation,
@@ -295,13 +307,15 @@ impl Daemon {
     fn serve(
         &self,
         listeners: Vec<TcpListener>,
-        web: &Arc<Web>,
         reload: &mpsc::Sender<ReloadRequest>,
     ) -> Result<JoinSet<()>, String> {
+        let web = &self.web;
         let mut servers = JoinSet::new();
         for listener in listeners {
             if let Ok(address) = listener.local_addr() {
-                info!(%address, "listening");
+                let url = default_url(web.scheme(), std::slice::from_ref(&listener));
+                let url = self.options.external_url.as_ref().unwrap_or(&url);
+                info!(%address, url, "listening");
             }
             let path = &self.options.telemetry_path;
             let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
@@ -464,6 +478,7 @@ impl Daemon {
             configuration: self.expectation.summary(),
             started_at: before.started_at,
             recovered_at: self.recovered_at,
+            web_certificate: self.web.certificate(),
         }));
     }
 

@@ -2,6 +2,7 @@
 
 mod pages;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,11 +21,16 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use crate::pipeline::shown::shown;
+use crate::pipeline::snapshot::SourceStatus;
 use crate::pipeline::snapshot::State;
 use crate::render::metrics::StateCollector;
 
 /// Content type of Prometheus' text format; Prometheus 3 refuses a scrape without it.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// So many sources that cannot be read are told with the readiness.
+const MAX_TROUBLES: usize = 10;
 
 /// Asks the daemon to read its configuration again; the answer is what came of it.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
@@ -120,15 +126,37 @@ async fn healthy() -> &'static str {
     "certdrift is healthy.\n"
 }
 
-async fn ready(extract::State(shared): extract::State<Shared>) -> (StatusCode, &'static str) {
-    if shared.state.load().ready {
+async fn ready(extract::State(shared): extract::State<Shared>) -> (StatusCode, String) {
+    let state = shared.state.load();
+    let (code, text) = if state.ready {
         (StatusCode::OK, "certdrift is ready.\n")
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "certdrift has not read every source up to its end yet, or cannot write its state; its log says which.\n",
         )
+    };
+    (code, format!("{text}{}", unread(&state.sources)))
+}
+
+/// The sources that cannot be read. They do not keep certdrift from being ready: whoever starts another one in its place would
+/// not read them either.
+fn unread(sources: &[SourceStatus]) -> String {
+    let troubles = sources
+        .iter()
+        .filter_map(|source| source.trouble.as_deref());
+    let troubles: Vec<&str> = troubles.collect();
+    let mut text = match troubles.len() {
+        0 => return String::new(),
+        count => format!("{count} of {} sources cannot be read:\n", sources.len()),
+    };
+    for trouble in troubles.iter().take(MAX_TROUBLES) {
+        let _ = writeln!(text, "  {}", shown(trouble));
     }
+    if troubles.len() > MAX_TROUBLES {
+        text.push_str("  and others; the status page has them\n");
+    }
+    text
 }
 
 async fn reloaded(extract::State(shared): extract::State<Shared>) -> (StatusCode, String) {
@@ -151,5 +179,29 @@ async fn reloaded(extract::State(shared): extract::State<Shared>) -> (StatusCode
             StatusCode::SERVICE_UNAVAILABLE,
             "certdrift has stopped.\n".to_owned(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_that_cannot_be_read_are_told_up_to_a_limit() {
+        let source = |number: usize, trouble: Option<&str>| SourceStatus {
+            trouble: trouble.map(|it| format!("/srv/{number}: {it}")),
+            ..SourceStatus::new("/srv/{server}".to_owned(), Arc::from("EX"))
+        };
+        let mut sources = vec![source(0, None), source(1, None)];
+        assert_eq!(unread(&sources), "");
+        sources.push(source(2, Some("does not\u{202e} exist")));
+        assert_eq!(
+            unread(&sources),
+            "1 of 3 sources cannot be read:\n  /srv/2: does not exist\n"
+        );
+        sources.extend((3..100).map(|number| source(number, Some("is gone"))));
+        let text = unread(&sources);
+        assert_eq!(text.lines().count(), MAX_TROUBLES + 2);
+        assert!(text.ends_with("and others; the status page has them\n"));
     }
 }

@@ -280,6 +280,7 @@ mod tests {
             configuration: Arc::from(""),
             started_at: epoch,
             recovered_at: None,
+            web_certificate: None,
         }
     }
 

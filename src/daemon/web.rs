@@ -25,6 +25,8 @@ use axum::extract::State;
 use axum::middleware::Next;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use jiff::SignedDuration;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 use tracing::error;
@@ -32,13 +34,17 @@ use tracing::info;
 use tracing::warn;
 
 use crate::config::web::WebConfig;
+use crate::daemon::clock;
 use crate::daemon::web::access::Access;
 pub use crate::daemon::web::connections::Limits;
 use crate::daemon::web::gate::Gate;
 use crate::daemon::web::seats::Seats;
+use crate::pipeline::snapshot::Validity;
 
 /// How often it is looked whether the web configuration or a file that it names has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is logged that the server's own certificate nears its end.
+const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What all listeners share.
 pub struct Web {
@@ -77,6 +83,11 @@ impl Web {
         }
     }
 
+    /// The certificate that it presents; `None`: it speaks plain HTTP.
+    pub fn certificate(&self) -> Option<Validity> {
+        self.access.load().certificate
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.seats.taken()
@@ -99,13 +110,15 @@ impl Web {
 /// What is said of passwords without TLS.
 pub const PLAIN_PASSWORDS: &str = "passwords go over the network in plain text: give `tls_server_config` in the web configuration, or listen on 127.0.0.1 only";
 
-/// Opens a web configuration and all that it names, as the daemon would, and gives it back.
+/// Opens a web configuration and all that it names, as the daemon would, and gives it back, with the validity of the
+/// certificate that it names.
 ///
 /// # Errors
 /// What is wrong with it, in words for the operator.
-pub fn check(file: &Path) -> Result<WebConfig, String> {
-    Access::read(file)?;
-    crate::config::web::load(file).map_err(|error| error.to_string())
+pub fn check(file: &Path) -> Result<(WebConfig, Option<Validity>), String> {
+    let access = Access::read(file)?;
+    let config = crate::config::web::load(file).map_err(|error| error.to_string())?;
+    Ok((config, access.certificate))
 }
 
 /// Serves until it is dropped.
@@ -134,6 +147,7 @@ pub async fn follow(web: Arc<Web>) {
         return;
     };
     let mut follower = Follower::new(web, file);
+    follower.remind(clock::now());
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick.tick().await;
@@ -141,6 +155,7 @@ pub async fn follow(web: Arc<Web>) {
         tick.tick().await;
         let looking = tokio::task::spawn_blocking(move || {
             follower.look();
+            follower.remind(clock::now());
             follower
         });
         match looking.await {
@@ -155,6 +170,8 @@ pub struct Follower {
     web: Arc<Web>,
     file: PathBuf,
     trouble: Option<Trouble>,
+    /// The certificate of which it was told that it nears its end, and when.
+    reminded: Option<(Validity, Timestamp)>,
 }
 
 /// Why the files cannot be used.
@@ -170,7 +187,31 @@ impl Follower {
             web,
             file,
             trouble: None,
+            reminded: None,
         }
+    }
+
+    /// Logs once a day that the certificate nears its end, or has passed it. Whether it did.
+    pub fn remind(&mut self, now: Timestamp) -> bool {
+        let certificate = self.web.certificate();
+        let Some(validity) = certificate.filter(|it| it.nears_its_end(now)) else {
+            self.reminded = None;
+            return false;
+        };
+        let is_known = self.reminded.is_some_and(|(known, told)| {
+            known == validity && now.duration_since(told) < REMIND_EVERY
+        });
+        if is_known {
+            return false;
+        }
+        self.reminded = Some((validity, now));
+        let (file, not_after) = (self.file.display(), validity.not_after);
+        if validity.not_after < now {
+            error!(%file, %not_after, "the certificate of certdrift's own web server has ended: browsers and Prometheus refuse it. Renew the file that cert_file names; it is taken into use by itself");
+        } else {
+            warn!(%file, %not_after, "the certificate of certdrift's own web server nears its end. Renew the file that cert_file names; it is taken into use by itself");
+        }
+        true
     }
 
     /// Takes over what has changed. What cannot be used changes nothing, and is told once, at the second look that finds

@@ -24,6 +24,7 @@ use crate::pipeline::shown::shown;
 use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Evidence;
 use crate::pipeline::verdict::Verdict;
+use crate::pipeline::verdict::in_advance;
 use crate::pipeline::verdict::judge;
 use crate::pipeline::verdict::one_command;
 use crate::pipeline::verdict::reason::Reason;
@@ -89,7 +90,7 @@ impl Finding {
             severity: reason.severity,
             expected: reason.expected,
             observed: reason.observed,
-            message: reason.message,
+            message: in_advance(&reason.message),
             action: action::of_pattern(action::in_advance(&reason.action), pattern),
         }
     }

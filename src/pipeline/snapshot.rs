@@ -62,6 +62,25 @@ pub struct State {
     pub started_at: Timestamp,
     /// When a damaged state was last replaced; `None`: never.
     pub recovered_at: Option<Timestamp>,
+    /// The certificate that the web server itself presents; `None`: it speaks plain HTTP.
+    pub web_certificate: Option<Validity>,
+}
+
+/// From when until when a certificate is valid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// The first second.
+    pub not_before: Timestamp,
+    /// The last second.
+    pub not_after: Timestamp,
+}
+
+impl Validity {
+    /// Whether a tenth of the lifetime is left, or less: whatever renews certificates should have done so long before.
+    pub fn nears_its_end(self, now: Timestamp) -> bool {
+        let lifetime = self.not_after.duration_since(self.not_before);
+        self.not_after.duration_since(now) <= lifetime / 10
+    }
 }
 
 /// How the files are in which Exchange says what is expected and what stands ready.
@@ -202,5 +221,31 @@ impl Snapshot {
     /// The ledger of every connector, ordered by server and connector.
     pub fn connectors(&self) -> impl Iterator<Item = (&Place, &ConnectorLedger)> {
         self.ledger.connectors()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_of_a_lifetime_is_near_its_end_however_long_it_is() {
+        let at = |days: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * days);
+        for (lifetime, now, expected) in [
+            (90, 80, false),
+            (90, 81, true),
+            (90, 91, true),
+            (10, 8, false),
+            (10, 9, true),
+            (3650, 3284, false),
+            (3650, 3285, true),
+        ] {
+            let validity = Validity {
+                not_before: at(0),
+                not_after: at(lifetime),
+            };
+            let near = validity.nears_its_end(at(now));
+            assert_eq!(near, expected, "day {now} of {lifetime}");
+        }
     }
 }

@@ -43,6 +43,7 @@ use crate::pipeline::verdict::recognition::Offered;
 
 pub use crate::pipeline::verdict::action::one_command;
 pub use crate::pipeline::verdict::action::powershell_quote;
+pub use crate::pipeline::verdict::message::in_advance;
 pub use crate::pipeline::verdict::names::LOGGED_DATE_MARGIN;
 
 /// Whether a presented certificate is what the connector expects; ordered from good to bad.
@@ -89,6 +90,8 @@ pub struct Evidence<'a> {
     /// An attribution rejection that nothing has cleared yet: the reply with addresses and ids masked, say
     /// `550 5.7.64 TenantAttribution; Relay Access Denied`.
     pub rejected: Option<&'a str>,
+    /// Whether all that was rejected had the null sender (`MAIL FROM:<>`).
+    pub only_null_sender: bool,
 }
 
 /// The certificate that was presented before the present one.
@@ -157,7 +160,10 @@ pub fn judge(evidence: &Evidence<'_>, bench: &Bench<'_>) -> Judgement {
     }
     findings.extend(evidence.rejected.map(|reply| {
         let code = ReasonCode::RejectedByExchangeOnline;
-        Finding::new(code, "relay accepted", reply)
+        Finding {
+            only_null_sender: evidence.only_null_sender,
+            ..Finding::new(code, "relay accepted", reply)
+        }
     }));
     let scene = Scene {
         bench,

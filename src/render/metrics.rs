@@ -46,6 +46,7 @@ pub fn families(state: &State) -> Vec<MetricFamily> {
     families.observed(&state.snapshot, &state.sources);
     families.judged(&state.snapshot);
     families.configuration(state);
+    families.web_certificate(state);
     families.exports(state);
     families.alerts(state);
     for receiver in &state.snapshot.receivers {

@@ -27,7 +27,16 @@ const MAX_NAME: usize = 64;
 /// The report in one line, with a line break at its end.
 pub fn check(report: &Report) -> String {
     let (text, others) = words(report);
-    line(report.outcome(), &text, &others, &performance(report))
+    line(outcome(report), &text, &others, &performance(report))
+}
+
+/// What the report comes to for a monitoring system. Other formats say by their exit code whether something was read when
+/// there is nothing to judge by; here 0 would be shown as `OK` although mail bounces.
+pub fn outcome(report: &Report) -> Outcome {
+    match report.outcome() {
+        Outcome::Match if !report.judged && report.denials().next().is_some() => Outcome::Warning,
+        outcome => outcome,
+    }
 }
 
 /// The line of a check that could not be made, with a line break at its end.
@@ -40,8 +49,8 @@ fn line(outcome: Outcome, text: &str, behind: &str, performance: &str) -> String
     let status = match outcome {
         Outcome::Match => "OK",
         Outcome::Warning => "WARNING",
-        Outcome::Mismatch => "CRITICAL",
         Outcome::Unknown => "UNKNOWN",
+        Outcome::Critical => "CRITICAL",
     };
     let separator = if performance.is_empty() { "" } else { " | " };
     let fixed = status.len() + " - \n".len() + behind.len() + separator.len() + performance.len();
@@ -57,7 +66,10 @@ fn words(report: &Report) -> (String, String) {
     }
     let connectors = plural(report.snapshot.connectors().count() as u64, "connector");
     if !report.judged {
-        let text = format!("{read} of {connectors} read; nothing is judged without --config.file");
+        let text = match denials(report) {
+            Some(denials) => denials,
+            None => format!("{read} of {connectors} read; nothing is judged without --config.file"),
+        };
         return (text, String::new());
     }
     let Some(worst) = report
@@ -82,6 +94,27 @@ fn words(report: &Report) -> (String, String) {
     (text, others(report, worst))
 }
 
+/// That relaying was refused, if it was. Without a configuration nobody can say whether it still is.
+fn denials(report: &Report) -> Option<String> {
+    let (place, last) = (report.denials()).max_by_key(|(_, refusal)| refusal.span.last_seen)?;
+    let count: u64 = report
+        .denials()
+        .map(|(_, refusal)| refusal.span.count)
+        .sum();
+    let replies = if count == 1 { "reply" } else { "replies" };
+    let enhanced = last.enhanced.map(|code| format!(" {code}"));
+    Some(format!(
+        "Exchange Online refused to relay: {count} {replies}, the last one at {} UTC of {}, {}: {}{} {}. No configuration was given, so \
+         whether it still does is not judged; --config.file gives one",
+        last.span.last_seen.strftime("%Y-%m-%d %H:%M"),
+        name(&place.server),
+        name(&place.connector),
+        last.code,
+        enhanced.unwrap_or_default(),
+        shown(&last.text),
+    ))
+}
+
 fn no_session(report: &Report) -> String {
     let mut text = format!("no session in {}", plural(report.files as u64, "file"));
     if let Some((file, refusal)) = report.refused.first() {
@@ -102,7 +135,8 @@ fn no_session(report: &Report) -> String {
 /// Worse is greater.
 fn weight(judged: &Judged) -> impl Ord {
     let severity = judged.reasons.iter().map(|reason| reason.severity).max();
-    (judged.verdict, severity)
+    let outcome = Outcome::of([judged.verdict].into_iter(), severity);
+    (outcome, judged.verdict, severity)
 }
 
 fn others(report: &Report, worst: &Judged) -> String {
@@ -229,7 +263,7 @@ mod tests {
             (room(behind), "xx"),
         ] {
             let whole = line(
-                Outcome::Mismatch,
+                Outcome::Critical,
                 &text[..length],
                 " Others: 1 match",
                 "rows=1;;;0",
@@ -279,9 +313,10 @@ mod tests {
         let warned = ("B".to_owned(), Verdict::Match, ReasonCode::NotCrossPremises);
         let fragile = ("C".to_owned(), Verdict::Fragile, ReasonCode::BareDomain);
         let unknown = ("D".to_owned(), Verdict::Unknown, ReasonCode::NoSessionSeen);
+        let failing = ("G".to_owned(), Verdict::Match, ReasonCode::TlsFailing);
         let mismatch = ("E".to_owned(), Verdict::Mismatch, ReasonCode::NameMismatch);
         let also = ("F".to_owned(), Verdict::Mismatch, ReasonCode::Expired);
-        let all = [exact, warned, fragile, unknown, mismatch, also];
+        let all = [exact, warned, fragile, unknown, failing, mismatch, also];
         for (count, start, others) in [
             (1, "OK - EX01/, A: match (exact): ", None),
             (
@@ -300,9 +335,14 @@ mod tests {
                 Some("1 fragile, 2 match"),
             ),
             (
-                6,
+                5,
+                "CRITICAL - EX01/, G: match (tls_failing): ",
+                Some("1 unknown, 1 fragile, 2 match"),
+            ),
+            (
+                7,
                 "CRITICAL - EX01/, E: mismatch (name_mismatch): ",
-                Some("1 mismatch, 1 unknown, 1 fragile, 2 match"),
+                Some("1 mismatch, 1 unknown, 1 fragile, 3 match"),
             ),
         ] {
             let line = check(&report(&all[..count]));

@@ -10,6 +10,7 @@ mod alerts;
 mod connectors;
 mod measures;
 mod operation;
+mod runbook;
 mod timeline;
 
 use std::sync::LazyLock;
@@ -28,7 +29,9 @@ use sha2::Sha256;
 use crate::render::page::measures::ago;
 use crate::render::page::measures::counted;
 use crate::render::page::measures::moment;
+pub use crate::render::page::runbook::runbook;
 use crate::render::status::Counts;
+use crate::render::status::Source;
 use crate::render::status::Status;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -166,6 +169,7 @@ pub fn page(status: &Status, setting: Setting<'_>) -> String {
                             "Until every source has been read up to its end, certdrift raises no alerts for what it has not caught up with."
                         }
                     }
+                    (unread(status))
                     (alerts::section(status))
                     (connectors::section(status))
                     (operation::section(status))
@@ -175,6 +179,23 @@ pub fn page(status: &Status, setting: Setting<'_>) -> String {
         }
     }
     .into_string()
+}
+
+/// Whatever the rest of the page says, of these servers it says how things were.
+fn unread(status: &Status) -> Markup {
+    let is_troubled = |source: &&Source| source.trouble.is_some();
+    let troubled = status.sources.iter().filter(is_troubled).count();
+    html! {
+        @if troubled > 0 {
+            p.notice {
+                strong {
+                    (troubled) " of " (status.counts.sources) " sources cannot be read. "
+                }
+                "What is shown of such a server is what was known before. "
+                a href="#sources" { "Which, and what to do" }
+            }
+        }
+    }
 }
 
 fn headline(status: &Status) -> String {

@@ -1,5 +1,6 @@
 //! `certdrift preflight`: for people and, with stable keys, for programs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use jiff::SignedDuration;
@@ -12,6 +13,7 @@ use crate::pipeline::preflight::Finding;
 use crate::pipeline::preflight::Preflight;
 use crate::pipeline::preflight::Prospect;
 use crate::pipeline::shown::shown;
+use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Severity;
 use crate::render::report::Outcome;
 
@@ -41,10 +43,9 @@ impl Examined {
             .iter()
             .flat_map(|preflight| &preflight.findings)
             .chain(prospects().flat_map(|prospect| &prospect.findings));
-        let warns = findings
-            .map(|finding| finding.severity)
-            .any(|severity| severity >= Severity::Warning);
-        Outcome::of(prospects().map(|prospect| prospect.verdict), warns)
+        // What is asked here is whether it would be recognised: beside that, nothing weighs more than a warning.
+        let gravest = findings.map(|finding| finding.severity.min(Severity::Warning));
+        Outcome::of(prospects().map(|prospect| prospect.verdict), gravest.max())
     }
 }
 
@@ -178,7 +179,7 @@ pub fn text(examined: &Examined) -> String {
         }
         head(&mut out, preflight, examined.at);
         for finding in &preflight.findings {
-            told(&mut out, 2, finding);
+            told(&mut out, 2, finding, &mut BTreeSet::new());
         }
         for prospect in &preflight.prospects {
             expected(&mut out, prospect);
@@ -269,13 +270,30 @@ fn validity(certificate: &Certificate, at: Timestamp) -> String {
 
 fn expected(out: &mut String, prospect: &Prospect) {
     let verdict = prospect.verdict.as_str().to_uppercase();
-    let _ = writeln!(out, "  If presented on {}: {verdict}", prospect.connector);
+    let meaning = match prospect.verdict {
+        Verdict::Match => "it would be recognised",
+        Verdict::Fragile => "it may be recognised, but Microsoft does not promise it",
+        Verdict::Unknown => "whether it would be recognised cannot be told",
+        Verdict::Mismatch => "do not put it to use as things are",
+    };
+    let _ = writeln!(
+        out,
+        "  If presented on {}: {verdict}, {meaning}",
+        prospect.connector
+    );
+    let mut commands = BTreeSet::new();
     for finding in &prospect.findings {
-        told(out, 4, finding);
+        told(out, 4, finding, &mut commands);
     }
 }
 
-fn told(out: &mut String, indent: usize, finding: &Finding) {
+/// `commands` are those that were told before: once is enough.
+fn told<'a>(
+    out: &mut String,
+    indent: usize,
+    finding: &'a Finding,
+    commands: &mut BTreeSet<&'a str>,
+) {
     let severity = finding.severity.as_str();
     let _ = writeln!(
         out,
@@ -283,7 +301,10 @@ fn told(out: &mut String, indent: usize, finding: &Finding) {
         "", finding.code, finding.message
     );
     for command in finding.action.lines() {
-        let _ = writeln!(out, "{:indent$}  {command}", "");
+        // Where several findings ask for one command, that of the first stands, and those of the others are comments.
+        if commands.insert(command.trim_start_matches("# or: ")) {
+            let _ = writeln!(out, "{:indent$}  {command}", "");
+        }
     }
 }
 

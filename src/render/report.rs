@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::pipeline::file::Refusal;
+use crate::pipeline::file;
 use crate::pipeline::file::Tally;
+use crate::pipeline::ledger::Refusal;
+use crate::pipeline::reply::ReplyClass;
+use crate::pipeline::session::Place;
 use crate::pipeline::snapshot::Judged;
 use crate::pipeline::snapshot::Snapshot;
 use crate::pipeline::snapshot::SourceStatus;
@@ -18,7 +21,7 @@ pub struct Report {
     /// Files read; refused ones are not among them.
     pub files: usize,
     /// Files that are no send protocol logs, and why.
-    pub refused: Vec<(PathBuf, Refusal)>,
+    pub refused: Vec<(PathBuf, file::Refusal)>,
     /// What the files held.
     pub tally: Tally,
     /// The same by source and server, ordered by both.
@@ -37,39 +40,39 @@ pub struct Report {
 /// monitoring command must not page.
 pub const UNKNOWN: u8 = 3;
 
-/// What a command finds out, in one word.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What a command finds out, in one word, from good to bad.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Outcome {
     /// Everything that is judged matches; for `check` without a configuration, at least one session was read.
     Match,
     /// Mail flows, but on something that may give way.
     Warning,
-    /// Exchange Online does not recognise what some connector presents, or would.
-    Mismatch,
     /// Nothing can be said: no session, no verdict, or an input that cannot be read.
     Unknown,
+    /// Exchange Online does not recognise what some connector presents, or would; or mail fails for another reason that
+    /// is critical.
+    Critical,
 }
 
 impl Outcome {
-    /// What verdicts come to, and whether anything warns beside them. The gravest decides; that nothing is known of one
-    /// does not hide another's mismatch.
-    pub fn of(verdicts: impl Iterator<Item = Verdict>, warns: bool) -> Self {
-        match verdicts.max() {
-            Some(Verdict::Mismatch) => Self::Mismatch,
-            Some(Verdict::Unknown) | None => Self::Unknown,
-            Some(Verdict::Fragile) => Self::Warning,
-            Some(Verdict::Match) if warns => Self::Warning,
-            Some(Verdict::Match) => Self::Match,
+    /// What verdicts come to, with the severity of the gravest reason beside them. The worst decides; that nothing is known
+    /// of one connector does not hide another's mismatch, nor that the mail of another fails.
+    pub fn of(verdicts: impl Iterator<Item = Verdict>, gravest: Option<Severity>) -> Self {
+        match (verdicts.max(), gravest) {
+            (Some(Verdict::Mismatch), _) | (Some(_), Some(Severity::Critical)) => Self::Critical,
+            (Some(Verdict::Unknown) | None, _) => Self::Unknown,
+            (Some(Verdict::Fragile), _) | (_, Some(Severity::Warning)) => Self::Warning,
+            (Some(Verdict::Match), _) => Self::Match,
         }
     }
 
-    /// The exit code of `check` and `preflight`. It is that of a monitoring plugin, so nothing but a mismatch may be 2.
+    /// The exit code of `check` and `preflight`. It is that of a monitoring plugin, where 2 calls people.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Match => 0,
             Self::Warning => 1,
-            Self::Mismatch => 2,
             Self::Unknown => UNKNOWN,
+            Self::Critical => 2,
         }
     }
 }
@@ -83,11 +86,17 @@ impl Report {
         if !self.judged {
             return Outcome::Match;
         }
-        let warns = self
-            .expected()
-            .flat_map(|judged| &judged.reasons)
-            .any(|reason| reason.severity >= Severity::Warning);
-        Outcome::of(self.expected().map(|judged| judged.verdict), warns)
+        let reasons = self.expected().flat_map(|judged| &judged.reasons);
+        let gravest = reasons.map(|reason| reason.severity).max();
+        Outcome::of(self.expected().map(|judged| judged.verdict), gravest)
+    }
+
+    /// The replies by which Exchange Online refused to relay, over all connectors, each with its connector.
+    pub fn denials(&self) -> impl Iterator<Item = (&Place, &Refusal)> {
+        let connectors = self.snapshot.connectors();
+        let refusals =
+            connectors.flat_map(|(place, entry)| entry.refusals.iter().map(move |it| (place, it)));
+        refusals.filter(|(_, refusal)| refusal.class == ReplyClass::Attribution)
     }
 
     /// The connectors of which the configuration expects something, ordered by server and connector.

@@ -6,8 +6,22 @@ use crate::pipeline::verdict::reason::AlertName;
 /// Where the pages are served; the name of the alert follows.
 pub const PATH: &str = "/runbooks/";
 
-/// What the pages have in common and link to, in Markdown, and the name under which they do.
-pub const COMMON: (&str, &str) = ("README.md", include_str!("../../deploy/runbooks/README.md"));
+/// What the pages have in common and link to, in Markdown, each with the name under which it is served.
+pub const COMMON: [(&str, &str); 2] = [
+    (INDEX, include_str!("../../deploy/runbooks/README.md")),
+    ("smb.md", include_str!("../../deploy/smb.md")),
+];
+
+/// The name of the page that lists the others.
+pub const INDEX: &str = "README.md";
+
+/// The page of this name, in Markdown. The pages link to each other as files.
+pub fn find(name: &str) -> Option<&'static str> {
+    if let Some((_, text)) = COMMON.iter().find(|(common, _)| *common == name) {
+        return Some(text);
+    }
+    AlertName::from_name(name.strip_suffix(".md").unwrap_or(name)).map(page)
+}
 
 /// The page of an alert, in Markdown.
 pub fn page(name: AlertName) -> &'static str {

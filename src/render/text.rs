@@ -18,6 +18,7 @@ use crate::pipeline::shown::shown;
 use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::Judged;
 use crate::render::report::Report;
+use crate::render::size::bytes;
 
 /// The report as text, with a line break at its end.
 pub fn check(report: &Report) -> String {
@@ -47,7 +48,7 @@ fn summary(out: &mut String, report: &Report) {
     let _ = write!(
         out,
         "Read {} in {}: {}, {}",
-        plural(tally.bytes, "byte"),
+        bytes(tally.bytes),
         plural(report.files as u64, "file"),
         plural(tally.rows, "row"),
         plural(report.sessions(), "session"),
@@ -61,11 +62,11 @@ fn summary(out: &mut String, report: &Report) {
         line(out, 0, &format!("Left out {rows} that are no rows."));
     }
     if tally.lost_bytes > 0 {
-        let bytes = plural(tally.lost_bytes, "byte");
+        let lost = bytes(tally.lost_bytes);
         line(
             out,
             0,
-            &format!("Lost {bytes}: a crash left NUL bytes in the log."),
+            &format!("Lost {lost}: a crash left NUL bytes in the log."),
         );
     }
     for (file, refusal) in &report.refused {

@@ -143,7 +143,7 @@ fn check(folder: &Path, arguments: &[String]) -> Answer {
     }
 }
 
-/// How `check` ends: without a configuration 0 when a session was read, with one by the worst verdict. A connector that
+/// How `check` ends: without a configuration 0 when a session was read, with one by the worst verdict or severity. A connector that
 /// nobody expects anything of is `unknown`, too, and without a reason; that decides only when no other connector is judged.
 pub(super) fn exit_code(expected: &Value) -> i32 {
     if expected["sessions"] == 0 {
@@ -165,11 +165,12 @@ pub(super) fn exit_code(expected: &Value) -> i32 {
 
 fn exit_code_of_verdict(entry: &Value) -> i32 {
     let reasons = entry["reasons"].as_array().into_iter().flatten();
-    let warned = reasons
-        .map(|reason| &reason["severity"])
-        .any(|severity| severity == "warning");
+    let severities: Vec<&str> = reasons
+        .filter_map(|reason| reason["severity"].as_str())
+        .collect();
     match entry["verdict"].as_str() {
-        Some("match") => i32::from(warned),
+        _ if severities.contains(&"critical") => 2,
+        Some("match") => i32::from(severities.contains(&"warning")),
         Some("fragile") => 1,
         Some("mismatch") => 2,
         _ => 3,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use certdrift::config::{
@@ -53,6 +54,36 @@ fn difference(case: &Path) -> Option<String> {
     );
     let case = case.display();
     (actual != expected).then(|| format!("--- {case}\nexpected:\n{expected}actual:\n{actual}"))
+}
+
+/// What a correct configuration names and is not there. The exit code stands in the first line of what is expected.
+#[test]
+fn what_a_configuration_names_is_looked_for() {
+    let folder = repository("tests/config/missing");
+    let mut compared = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let case = entry.unwrap().path();
+        if case.extension().is_none_or(|end| end != "yml") {
+            continue;
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_certdrift"))
+            .arg("check-config")
+            .arg(case.file_name().unwrap())
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let code = output.status.code().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains(SECRET), "{} tells a secret", case.display());
+        let actual = format!("exit code {code}\n{said}");
+        let beside = case.with_extension("stderr");
+        let expected = fs::read_to_string(&beside).unwrap_or_default();
+        assert_eq!(actual, expected, "{}", beside.display());
+        // A file that is missing keeps nobody from reading what the configuration means.
+        assert_eq!(!output.stdout.is_empty(), code == 0, "{}", case.display());
+        compared += 1;
+    }
+    assert!(compared >= 4, "{compared}");
 }
 
 #[test]
@@ -245,7 +276,7 @@ fn the_quick_start_reads_the_sample_logs_and_calls_nobody() {
         panic!("{:?}", config.sources)
     };
     assert_eq!(source.first_read, FirstRead::All);
-    assert_eq!(source.path.root(), repository("config/../tests/quickstart"));
+    assert_eq!(source.path.root(), repository("tests/quickstart"));
     let fit = source.path.fit(&source.path.root().join("EX02/SmtpSend"));
     assert_eq!(fit.unwrap().server.as_deref(), Some("EX02"));
     assert!(

@@ -54,7 +54,11 @@ fn every_case_is_one_plugin_line_with_the_right_exit_code() {
         let name = case.display();
         let answer = check(&case, "nagios");
         let expected = cases::expected(&case);
-        assert_eq!(answer.exit_code, cases::exit_code(&expected), "{name}");
+        let wanted = match cases::exit_code(&expected) {
+            0 if is_denied_and_not_judged(&expected) => 1,
+            code => code,
+        };
+        assert_eq!(answer.exit_code, wanted, "{name}");
         let (status, text, numbers) = taken_apart(&answer.output);
         assert_eq!(exit_code_of(status), answer.exit_code, "{name}");
         assert!(!text.is_empty(), "{name}");
@@ -80,6 +84,14 @@ fn every_case_is_one_plugin_line_with_the_right_exit_code() {
             );
         }
     }
+}
+
+/// Without a configuration nothing is judged; a plugin must not say that all is well when relaying was refused.
+fn is_denied_and_not_judged(expected: &Value) -> bool {
+    let denied = count(&expected["replies"], "count", |reply| {
+        reply["class"] == "attribution"
+    });
+    denied > 0 && expected["verdicts"].as_array().is_none_or(Vec::is_empty)
 }
 
 #[test]
@@ -141,11 +153,37 @@ fn the_worst_connector_is_named_and_the_others_are_counted() {
     assert_eq!(number(&numbers, "sessions"), Some(3));
 }
 
+/// Nothing is judged, but `OK` would be taken for an answer. Whoever asks for JSON asks what was read, and judges himself.
+#[test]
+fn without_a_configuration_a_refusal_to_relay_warns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let answer = run(root, &["check", "--format=nagios", "tests/quickstart"]);
+    let (status, text, numbers) = taken_apart(&answer.output);
+    assert_eq!((status, answer.exit_code), ("WARNING", 1));
+    assert_eq!(
+        text,
+        "Exchange Online refused to relay: 5 replies, the last one at 2026-11-23 10:44 UTC of EX02, Outbound to Office \
+         365: 550 5.7.64 TenantAttribution; Relay Access Denied. No configuration was given, so whether it still does is \
+         not judged; --config.file gives one"
+    );
+    assert_eq!(number(&numbers, "attribution_rejects"), Some(5));
+    for format in ["text", "json", "prometheus"] {
+        let format = format!("--format={format}");
+        assert_eq!(
+            run(root, &["check", &format, "tests/quickstart"]).exit_code,
+            0
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_checked_is_unknown_in_one_line() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (arguments, says) in [
-        (&["check", "--format=nagios"][..], "required arguments"),
+        (
+            &["check", "--format=nagios", "--config.file"][..],
+            "a value is required",
+        ),
         (
             &["check", "--format", "nagios", "--fromat=json", "."],
             "--fromat",

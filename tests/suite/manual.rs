@@ -10,9 +10,29 @@ fn print(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The commands that the program's help lists, and those that the help of such a command lists, each in words.
+fn all_commands() -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    let mut open: Vec<Vec<String>> = commands().into_iter().map(|it| vec![it]).collect();
+    while let Some(words) = open.pop() {
+        let mut question: Vec<&str> = words.iter().map(String::as_str).collect();
+        question.push("--help");
+        let help = print(&question);
+        if help.contains("Commands:\n") {
+            let below = listed_in(&help).into_iter();
+            open.extend(below.map(|name| words.iter().cloned().chain([name]).collect()));
+        }
+        all.push(words);
+    }
+    all
+}
+
 /// The commands that the program's help lists.
 fn commands() -> Vec<String> {
-    let help = print(&["--help"]);
+    listed_in(&print(&["--help"]))
+}
+
+fn listed_in(help: &str) -> Vec<String> {
     let listed = help.split("Commands:\n").nth(1).unwrap();
     let listed = listed.split("\n\n").next().unwrap();
     let names = listed
@@ -32,21 +52,33 @@ fn options(help: &str) -> Vec<String> {
 
 #[test]
 fn every_command_has_a_page_with_all_its_options() {
-    let commands = commands();
-    assert!(commands.len() >= 8, "{commands:?}");
+    let commands = all_commands();
+    for (count, words) in [(10, 1), (4, 2)] {
+        let found = commands.iter().filter(|command| command.len() == words);
+        assert!(found.count() >= count, "{commands:?}");
+    }
     for command in &commands {
-        let page = print(&["man", command]);
-        let options = options(&print(&[command, "--help"]));
-        assert!(!options.is_empty(), "{command}");
+        let with = |first: &[&str], last: &[&str]| {
+            let words = command.iter().map(String::as_str);
+            let words = first.iter().copied().chain(words);
+            print(&words.chain(last.iter().copied()).collect::<Vec<_>>())
+        };
+        let page = with(&["man"], &[]);
+        let options = options(&with(&[], &["--help"]));
+        assert!(!options.is_empty(), "{command:?}");
         for option in options {
             let option = option.replace('-', "\\-");
-            assert!(page.contains(&option), "{command} {option}");
+            assert!(page.contains(&option), "{command:?} {option}");
         }
-    }
-    let page = print(&["man"]);
-    for command in &commands {
-        let listed = format!("certdrift\\-{}(1)", command.replace('-', "\\-"));
-        assert!(page.contains(&listed), "{listed}");
+        let whole = command.join(" ").replace('-', "\\-");
+        let synopsis = format!(".SH SYNOPSIS\n\\fBcertdrift {whole}\\fR");
+        assert!(page.contains(&synopsis), "{command:?}: {page}");
+        let (above, name) = command.split_at(command.len() - 1);
+        let above: Vec<&str> = above.iter().map(String::as_str).collect();
+        let listing = print(&[&["man"], &above[..]].concat());
+        let listed = [&["certdrift"], &above[..], &[&name[0]]].concat().join("-");
+        let listed = format!("{}(1)", listed.replace('-', "\\-"));
+        assert!(listing.contains(&listed), "{listed}");
     }
 }
 
@@ -55,8 +87,17 @@ fn all_pages_go_to_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().to_str().unwrap();
     print(&["man", "--directory", path]);
-    let files = std::fs::read_dir(path).unwrap().count();
-    assert_eq!(files, commands().len() + 1);
+    let mut expected: Vec<String> = all_commands()
+        .iter()
+        .map(|command| format!("certdrift-{}.1", command.join("-")))
+        .chain(["certdrift.1".to_owned()])
+        .collect();
+    expected.sort();
+    let files = std::fs::read_dir(path).unwrap();
+    let files = files.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.collect();
+    files.sort();
+    assert_eq!(files, expected);
 }
 
 #[test]

@@ -159,10 +159,45 @@ fn the_facts_of_a_certificate_are_shown() {
         "  Key        RSA 1024, signed SHA-1 with RSA",
         "  Purposes   serverAuth, clientAuth",
         "  Purposes   every",
-        "  If presented on Outbound to Office 365*: FRAGILE",
+        "  If presented on Outbound to Office 365*: FRAGILE, it may be recognised, but Microsoft does not promise it",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
     }
+}
+
+/// Nothing has happened yet, so nothing may read as if it had; and what is to be done is said once.
+#[test]
+fn what_would_be_is_not_told_as_if_it_were() {
+    for file in [
+        "other-name.pem",
+        "self-signed.pem",
+        "client-only.pem",
+        "wildcard.cer",
+        "renewed.pem",
+    ] {
+        // Long after their end, so that they have that against them, too.
+        for at in [AT, "2027-01-01T00:00:00Z"] {
+            let text = preflight(&["--at", at, file]).output;
+            for word in [
+                "no longer recognises",
+                "mail bounces with",
+                "resented certificate",
+                "on ''",
+            ] {
+                assert!(!text.contains(word), "{file}: {word}: {text}");
+            }
+            let commands = text
+                .lines()
+                .filter(|line| line.contains("Get-ExchangeCertificate |"));
+            assert!(commands.count() <= 1, "{file}: {text}");
+        }
+    }
+    let text = preflight(&["--at", AT, "other-name.pem"]).output;
+    assert!(
+        text.contains("MISMATCH, do not put it to use as things are\n"),
+        "{text}"
+    );
+    assert!(text.contains("expected mail.contoso.com, found owa.contoso.com. Exchange Online would no longer recognise"));
 }
 
 #[test]

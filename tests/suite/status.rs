@@ -208,6 +208,37 @@ fn the_page_says_what_an_operator_needs() {
     assert!(!still.contains("http-equiv=\"refresh\""));
 }
 
+/// "well" is said only of what is known to be well.
+#[test]
+fn what_was_not_tried_and_what_cannot_be_read_is_said_to_be_so() {
+    let mut state = MadeUp::default().state();
+    let badges = |state: &State| -> Vec<String> {
+        let page = html(state, &Selection::default());
+        let (_, operation) = page.split_once("<section id=\"sources\"").unwrap();
+        let badges = operation.split("<span class=\"badge").skip(1);
+        let words = badges.filter_map(|badge| badge.split("</svg>").nth(1)?.split('<').next());
+        words.map(str::to_owned).collect()
+    };
+    let word = |state: &State, word: &str| badges(state).iter().any(|badge| badge == word);
+    assert!(state.snapshot.receivers.iter().all(|it| it.waiting > 0));
+    for receiver in &mut state.snapshot.receivers {
+        (receiver.waiting, receiver.dead, receiver.last_success) = (0, 0, None);
+    }
+    assert!(word(&state, "nothing sent yet") && !word(&state, "well"));
+    state.snapshot.receivers[0].last_success = Some(now());
+    assert!(word(&state, "well") && !word(&state, "nothing sent yet"));
+
+    let page = html(&state, &Selection::default());
+    assert!(page.contains("<strong>1 of 2 sources cannot be read. </strong>"));
+    state.expectation.exports.clear();
+    for source in &mut state.sources {
+        (source.trouble, source.up) = (None, false);
+    }
+    let page = html(&state, &Selection::default());
+    assert!(!page.contains("cannot be read"));
+    assert!(word(&state, "not read yet") && !word(&state, "trouble"));
+}
+
 #[test]
 fn a_state_that_is_old_is_said_to_be() {
     let state = MadeUp::default().state();

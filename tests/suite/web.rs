@@ -5,10 +5,12 @@ mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use certdrift::config::web::{describe, load};
-use certdrift::daemon::web::check;
+use certdrift::daemon::web::{Follower, Limits, Web, check};
+use jiff::SignedDuration;
 use reqwest::header::HeaderMap;
 use reqwest::tls::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,11 +50,38 @@ fn difference(case: &Path) -> Option<String> {
     (actual != expected).then(|| format!("--- {case}\nexpected:\n{expected}actual:\n{actual}"))
 }
 
+fn documented() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/web.config.yml")
+}
+
+/// It names no certificate, so that the first thing that people try with it works.
+#[test]
+fn the_documented_file_can_be_used_as_it_is() {
+    assert_eq!(
+        describe(&check(&documented()).unwrap().0),
+        "HTTP without TLS\n\
+         Passwords: of prometheus, on every path, /-/healthy and /-/ready included\n\
+         Header: Strict-Transport-Security: max-age=31536000\n\
+         Header: X-Content-Type-Options: nosniff\n\
+         Header: X-Frame-Options: deny\n"
+    );
+}
+
 #[test]
 fn the_documented_file_means_what_its_comments_say() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/web.config.yml");
+    let text = fs::read_to_string(documented()).unwrap();
+    // Prose has one space behind the `#`, or three; YAML has none, or the indentation.
+    let is_sample = |line: &&str| {
+        let spaces = line.len() - line.trim_start_matches(' ').len();
+        !line.is_empty() && spaces.is_multiple_of(2)
+    };
+    let awake = |line: &str| {
+        let sample = line.strip_prefix('#').filter(is_sample);
+        format!("{}\n", sample.unwrap_or(line))
+    };
+    let site = Site::new(&text.lines().map(awake).collect::<String>());
     assert_eq!(
-        describe(&load(&file).unwrap()),
+        describe(&check(&site.file()).unwrap().0),
         "HTTPS: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1\n\
          Client certificates: demanded and verified, with a name among prometheus.contoso.com\n\
          Passwords: of prometheus, on every path, /-/healthy and /-/ready included\n\
@@ -65,7 +94,7 @@ fn the_documented_file_means_what_its_comments_say() {
 #[test]
 fn a_file_that_says_nothing_asks_for_nothing() {
     let site = Site::new("# later\n");
-    let config = check(&site.file()).unwrap();
+    let (config, _) = check(&site.file()).unwrap();
     assert!(config.tls.is_none() && config.users.is_empty() && config.headers.is_empty());
     assert_eq!(describe(&config), "HTTP without TLS\nPasswords: none\n");
 }
@@ -289,6 +318,30 @@ async fn a_new_certificate_is_shown_on_the_same_listener_and_a_broken_one_is_not
     fs::write(site.file(), TLS).unwrap();
     server.look();
     assert_ne!(server.certificate(&site.client()).await, after);
+}
+
+/// Once a day, and again for another certificate that is as near.
+#[tokio::test]
+async fn the_end_of_the_own_certificate_is_remembered() {
+    let site = Site::new(TLS);
+    let web = Web::open(Some(&site.file()), Limits::default()).unwrap();
+    let certificate = web.certificate().unwrap();
+    let day = SignedDuration::from_hours(24);
+    let lifetime = certificate.not_after.duration_since(certificate.not_before);
+    let near = certificate.not_after - lifetime / 10;
+    let mut follower = Follower::new(Arc::clone(&web), site.file());
+    for (now, expected) in [
+        (near - day, false),
+        (near, true),
+        (near + day / 2, false),
+        (near + day, true),
+        (certificate.not_after + day, true),
+    ] {
+        assert_eq!(follower.remind(now), expected, "{now}");
+    }
+    let plain = Site::new("# nothing\n");
+    let plain = Web::open(Some(&plain.file()), Limits::default()).unwrap();
+    assert_eq!(plain.certificate(), None);
 }
 
 #[tokio::test]

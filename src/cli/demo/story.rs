@@ -64,7 +64,8 @@ pub(super) const HOURS_BEFORE: i64 = 6;
 pub(super) const CHAPTERS: [Chapter; 5] = [
     Chapter {
         tells: "EX01 and EX02 relay mail through Exchange Online. Both present the certificate of\n\
-                mail.contoso.com, which is the name that the inbound connector expects. All is well.",
+                mail.contoso.com, which is the name that the inbound connector expects. All is well.\n\
+                certdrift reads the six hours of logs that are there, and follows what is written now.",
         servers: [server("EX01", &OLD), server("EX02", &OLD)],
         messages: &[],
     },

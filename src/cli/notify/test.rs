@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::ValueEnum;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::FAILED;
 use crate::cli::USAGE;
 use crate::cli::answer;
@@ -41,7 +42,7 @@ pub(super) struct Arguments {
     #[arg(
         long = "config.file",
         value_name = "FILE",
-        default_value = "/etc/certdrift/certdrift.yml"
+        default_value = CONFIG_FILE
     )]
     config_file: PathBuf,
     /// Where people reach this certdrift; stands in notifications

@@ -35,7 +35,17 @@ pub fn read(file: &Path) -> Result<SecretString, String> {
 /// # Errors
 /// As [`read`].
 pub fn bytes(file: &Path) -> Result<Vec<u8>, String> {
-    let say = |error: io::Error| format!("{}: {}", file.display(), remedy(&error));
+    let say = |error: io::Error| {
+        let trouble = match error.kind() {
+            // It lies on no share, as logs do.
+            io::ErrorKind::NotFound => {
+                "does not exist. Write it there, readable for the user that certdrift runs as"
+                    .to_owned()
+            }
+            _ => remedy(&error),
+        };
+        format!("{}: {trouble}", file.display())
+    };
     let mut bytes = Vec::new();
     let opened = File::open(file).map_err(say)?;
     opened

@@ -6,12 +6,16 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract;
 use axum::extract::rejection::QueryRejection;
+use axum::http::HeaderMap;
 use axum::http::HeaderName;
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
+use axum::http::header::ACCEPT;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::header::REFERRER_POLICY;
+use axum::http::header::VARY;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::response::IntoResponse;
 use axum::response::Response;
@@ -21,7 +25,6 @@ use serde::Deserialize;
 use crate::daemon::clock;
 use crate::pipeline::shown::shown;
 use crate::pipeline::snapshot::State;
-use crate::pipeline::verdict::reason::AlertName;
 use crate::render::page;
 use crate::render::page::Mood;
 use crate::render::page::Setting;
@@ -33,7 +36,6 @@ use crate::render::status::Status;
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const SVG: &str = "image/svg+xml";
-/// Markdown is read as it is.
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is no page needs nothing at all.
@@ -125,19 +127,22 @@ async fn icon(extract::Path(name): extract::Path<String>) -> Response {
     }
 }
 
-async fn runbook_page(extract::Path(name): extract::Path<String>) -> Response {
-    let (common, text) = runbook::COMMON;
-    if name == common {
-        return answer(StatusCode::OK, PLAIN_TEXT, NOTHING, text.to_owned());
-    }
-    // The pages link to each other as files.
-    match AlertName::from_name(name.strip_suffix(".md").unwrap_or(&name)) {
-        Some(name) => {
-            let text = runbook::page(name).to_owned();
-            answer(StatusCode::OK, PLAIN_TEXT, NOTHING, text)
-        }
-        None => not_found("There is no such alert.\n"),
-    }
+/// HTML for a browser, which asks for it; Markdown for whoever does not, such as curl in a terminal.
+async fn runbook_page(extract::Path(name): extract::Path<String>, headers: HeaderMap) -> Response {
+    let Some(text) = runbook::find(&name) else {
+        return not_found("There is no such alert.\n");
+    };
+    let wanted = headers.get_all(ACCEPT).iter();
+    let mut wanted = wanted.filter_map(|value| value.to_str().ok());
+    let mut response = if wanted.any(|value| value.contains("text/html")) {
+        let policy = &page::CONTENT_SECURITY_POLICY;
+        answer(StatusCode::OK, HTML, policy, page::runbook(text))
+    } else {
+        answer(StatusCode::OK, PLAIN_TEXT, NOTHING, text.to_owned())
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(VARY, vary);
+    response
 }
 
 impl Shared {

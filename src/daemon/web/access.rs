@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::web::Pem;
 use crate::config::web::WebConfig;
 use crate::daemon::web::tls;
+use crate::pipeline::snapshot::Validity;
 
 /// Largest file with certificates or a key, in bytes: thousands of authorities fit.
 const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
@@ -26,6 +27,8 @@ const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) struct Access {
     /// `None`: plain HTTP.
     pub(super) tls: Option<TlsAcceptor>,
+    /// The certificate that is presented.
+    pub(super) certificate: Option<Validity>,
     /// Bcrypt hashes by user; empty: nobody is asked for a password.
     pub(super) users: BTreeMap<String, SecretString>,
     /// Headers of every answer.
@@ -46,12 +49,16 @@ impl Access {
             web: file,
             digest: Sha256::new(),
         };
-        let tls = match &config.tls {
-            Some(tls) => Some(tls::acceptor(tls, config.http2, &mut files)?),
-            None => None,
+        let (tls, certificate) = match &config.tls {
+            Some(tls) => {
+                let (acceptor, validity) = tls::acceptor(tls, config.http2, &mut files)?;
+                (Some(acceptor), validity)
+            }
+            None => (None, None),
         };
         Ok(Self {
             tls,
+            certificate,
             headers: headers(&config)?,
             clients: tls::Clients::of(config.tls.as_ref()),
             digest: files.finish(&config),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::DigitallySignedStruct;
 use rustls::DistinguishedName;
 use rustls::RootCertStore;
@@ -23,6 +24,7 @@ use rustls::server::danger::ClientCertVerified;
 use rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::ASN1Time;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::prelude::X509Certificate;
 
@@ -32,6 +34,7 @@ use crate::config::web::Pem;
 use crate::config::web::TlsConfig;
 use crate::config::web::TlsVersion;
 use crate::daemon::web::access::Files;
+use crate::pipeline::snapshot::Validity;
 
 /// What clients have to show, from nothing to the most.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -52,7 +55,7 @@ impl Clients {
     }
 }
 
-/// What does the handshakes.
+/// What does the handshakes, and how long the certificate that it presents is valid, if that can be read.
 ///
 /// # Errors
 /// What is wrong with a file, or with all of it together, in words for the operator.
@@ -60,9 +63,10 @@ pub(super) fn acceptor(
     config: &TlsConfig,
     http2: bool,
     files: &mut Files<'_>,
-) -> Result<TlsAcceptor, String> {
+) -> Result<(TlsAcceptor, Option<Validity>), String> {
     let provider = Arc::new(provider(config));
     let chain = certificates("cert_file", &config.certificate, files)?;
+    let validity = chain.first().and_then(validity);
     let key_text = files.pem("key_file", &config.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| {
         let trouble = if is_encrypted(&key_text) {
@@ -84,7 +88,16 @@ pub(super) fn acceptor(
     if http2 {
         server.alpn_protocols.insert(0, HTTP2.to_vec());
     }
-    Ok(TlsAcceptor::from(Arc::new(server)))
+    Ok((TlsAcceptor::from(Arc::new(server)), validity))
+}
+
+fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let moment = |time: ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+    Some(Validity {
+        not_before: moment(parsed.validity().not_before)?,
+        not_after: moment(parsed.validity().not_after)?,
+    })
 }
 
 /// How HTTP/2 is called in a handshake (RFC 9113).

@@ -117,9 +117,17 @@ struct Denial {
     /// Whether mail with the null sender was among what was refused.
     #[serde(default)]
     null_sender: bool,
+    /// How many refusals were of mail with a sender, or of mail of which that is not known.
+    #[serde(default = "not_known")]
+    with_sender: u32,
     /// Whether it comes and goes.
     #[serde(default)]
     unsteady: bool,
+}
+
+/// What was kept before certdrift asked says nothing of senders.
+fn not_known() -> u32 {
+    1
 }
 
 /// Exchange Online refused a command because no connector matched.
@@ -203,6 +211,7 @@ impl Findings {
             sessions_with_another_certificate: 0,
             confirmed: false,
             null_sender: false,
+            with_sender: 0,
             unsteady,
         });
         if denial.session != session {
@@ -213,6 +222,8 @@ impl Findings {
         denial.last = denial.last.max(seen);
         denial.presented = presented;
         denial.null_sender |= refusal.null_sender;
+        let with_sender = u32::from(!refusal.null_sender);
+        denial.with_sender = denial.with_sender.saturating_add(with_sender);
         denial.sessions_since = 0;
         denial.sessions_with_another_certificate = 0;
         self.must_judge_again();
@@ -312,6 +323,7 @@ impl Findings {
             }),
             egress: self.egress,
             rejected: denial.map(|denial| denial.reply.as_str()),
+            only_null_sender: denial.is_some_and(|denial| denial.with_sender == 0),
         };
         verdict::judge(&evidence, bench)
     }

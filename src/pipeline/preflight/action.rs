@@ -7,6 +7,11 @@ use crate::pipeline::verdict::powershell_quote;
 const LIST_INBOUND: &str =
     "Get-InboundConnector | Format-List Name,Enabled,ConnectorType,TlsSenderCertificateName";
 
+/// How a verdict begins to say what to do if the right certificate is presented, and how that is said in advance.
+const SERVING: &str =
+    "# If the presented one is meant, on every server of the connector, in Exchange Online: ";
+const NOT_YET: &str = "# If this one is meant, when it is put to use on every server of the connector and not before, in Exchange Online: ";
+
 /// So many names stand in a request; more of them nobody would paste.
 const MAX_REQUEST_NAMES: usize = 100;
 
@@ -62,7 +67,7 @@ pub(super) fn in_advance(action: &str) -> String {
                 "# If this one is meant: when it is put to use and not before, or the one in use no longer fits: {line}"
             ));
         } else {
-            lines.push(line.to_owned());
+            lines.push(line.replacen(SERVING, NOT_YET, 1));
         }
     }
     lines.join("\n")

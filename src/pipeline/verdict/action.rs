@@ -112,9 +112,13 @@ fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
         .inbound
         .filter(|_| finding.code != ReasonCode::PartnerOnly);
     let name = suggested_name(finding, scene);
-    let server = powershell_quote(scene.bench.server);
+    // A certificate that does not serve yet is judged for no server in particular.
+    let on_server = match scene.bench.server {
+        "" => String::new(),
+        server => format!(", on {}", powershell_quote(server)),
+    };
     let present = format!(
-        "# If another certificate is meant, on {server}: {}",
+        "# If another certificate is meant{on_server}: {}",
         set_certificate(scene, None)
     );
     // Other servers may well present what is expected: the connector is changed only by somebody who has looked.

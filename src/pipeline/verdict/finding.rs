@@ -15,6 +15,8 @@ pub(super) struct Finding<'a> {
     pub(super) severity: Severity,
     /// Whether it does no harm here, whatever the code weighs elsewhere.
     pub(super) is_harmless: bool,
+    /// Whether it is about mail with the null sender alone.
+    pub(super) only_null_sender: bool,
     /// Since when, if the rule can tell.
     pub(super) since: Option<Timestamp>,
     /// The inbound connector that it is about.
@@ -35,6 +37,7 @@ impl<'a> Finding<'a> {
             code,
             severity: Severity::Information,
             is_harmless: false,
+            only_null_sender: false,
             since: None,
             inbound: None,
             instead: None,

@@ -5,15 +5,42 @@ use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::reason::ReasonCode;
 
 const NOT_RECOGNISED: &str = "Exchange Online no longer recognises the organisation: relayed mail bounces with 550 5.7.64, other mail silently arrives as anonymous.";
+const NOT_VALIDATED: &str = "Exchange Online accepts only a certificate that it can validate: relayed mail bounces or waits in the queue.";
 const NOT_PROMISED: &str = "Microsoft does not promise that this is recognised: relayed mail may bounce with 550 5.7.64 at any time.";
 const HARMLESS: &str = "The address decides here, not the certificate.";
+const ONLY_NULL_SENDER: &str = "Such mail is lost; other relayed mail hangs on its sender's domain, too, and may still pass. The other reasons are candidate causes.";
 const NO_VERDICT: &str = "Whether Exchange Online recognises the organisation cannot be told.";
+
+/// What is said of what is presented, and what is said of what might be. The second is for a certificate that does not serve
+/// yet: whoever reads that mail bounces, and it does not, believes nothing any more.
+const IN_ADVANCE: [(&str, &str); 4] = [
+    (
+        NOT_RECOGNISED,
+        "Exchange Online would no longer recognise the organisation: relayed mail would bounce with 550 5.7.64, other mail would silently arrive as anonymous.",
+    ),
+    (
+        NOT_VALIDATED,
+        "Exchange Online accepts only a certificate that it can validate: relayed mail would bounce or wait in the queue.",
+    ),
+    ("The presented certificate", "The certificate"),
+    (", presented ", ", found "),
+];
+
+/// A message about a certificate that does not serve yet.
+pub fn in_advance(message: &str) -> String {
+    IN_ADVANCE
+        .iter()
+        .fold(message.to_owned(), |text, (now, then)| {
+            text.replace(now, then)
+        })
+}
 
 /// The message of a finding: up to three sentences.
 pub(super) fn of(finding: &Finding<'_>) -> String {
     let what = what(finding);
     let impact = match finding.code {
         code if finding.is_harmless && code != ReasonCode::NotExported => HARMLESS,
+        ReasonCode::RejectedByExchangeOnline if finding.only_null_sender => ONLY_NULL_SENDER,
         code => impact(code),
     };
     match impact {
@@ -119,7 +146,12 @@ fn what(finding: &Finding<'_>) -> String {
             "The presented certificate's subject has no CN, so that TlsCertificateName can hardly name it.".to_owned()
         }
         ReasonCode::RejectedByExchangeOnline => {
-            format!("Exchange Online refuses to relay: {observed}.")
+            let what = if finding.only_null_sender {
+                " mail with the null sender (bounces, out-of-office replies)"
+            } else {
+                ""
+            };
+            format!("Exchange Online refuses to relay{what}: {observed}.")
         }
         ReasonCode::CertificateIncomplete => format!(
             "The log shows only part of the certificate: expected {expected}, seen {observed}."
@@ -221,9 +253,7 @@ fn impact(code: ReasonCode) -> &'static str {
         | ReasonCode::NoEnabledConnector
         | ReasonCode::IpChanged
         | ReasonCode::Ipv6Unsupported => NOT_RECOGNISED,
-        ReasonCode::Expired | ReasonCode::NotYetValid | ReasonCode::SelfSigned => {
-            "Exchange Online accepts only a certificate that it can validate: relayed mail bounces or waits in the queue."
-        }
+        ReasonCode::Expired | ReasonCode::NotYetValid | ReasonCode::SelfSigned => NOT_VALIDATED,
         ReasonCode::CertificateDomainNotAccepted => {
             "Mail with the null sender (bounces, out-of-office replies) is refused first; other relayed mail hangs on its sender's domain."
         }

@@ -46,6 +46,23 @@ impl Families {
         );
     }
 
+    /// The certificate of the web server; without TLS there is none.
+    pub(super) fn web_certificate(&mut self, state: &State) {
+        let validity = state.web_certificate;
+        self.time(
+            "web_certificate_not_before_timestamp_seconds",
+            "Start of validity of the certificate that certdrift's own web server presents.",
+            &[],
+            validity.map(|it| it.not_before),
+        );
+        self.time(
+            "web_certificate_not_after_timestamp_seconds",
+            "End of validity of the certificate that certdrift's own web server presents.",
+            &[],
+            validity.map(|it| it.not_after),
+        );
+    }
+
     /// When each export in force was written.
     pub(super) fn exports(&mut self, state: &State) {
         for export in &state.expectation.exports {

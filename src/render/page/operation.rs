@@ -3,13 +3,18 @@
 use maud::Markup;
 use maud::html;
 
-use crate::render::page::measures::bytes;
 use crate::render::page::measures::moment;
 use crate::render::page::measures::moment_ago;
+use crate::render::size::bytes;
 use crate::render::status::Export;
 use crate::render::status::Receiver;
 use crate::render::status::Source;
 use crate::render::status::Status;
+
+/// The state of a source before the first look at it.
+const NOT_READ: &str = "not read yet";
+/// The state of a receiver that has not taken a message yet.
+const NOTHING_SENT: &str = "nothing sent yet";
 
 pub(super) fn section(status: &Status) -> Markup {
     html! {
@@ -64,8 +69,10 @@ pub(super) fn section(status: &Status) -> Markup {
 }
 
 fn of_source(source: &Source, status: &Status) -> Markup {
-    let state = if !source.up || source.trouble.is_some() {
+    let state = if source.trouble.is_some() {
         "trouble"
+    } else if !source.up {
+        NOT_READ
     } else if source.lag_bytes > 0 {
         "behind"
     } else {
@@ -92,6 +99,7 @@ fn state_badge(state: &'static str) -> Markup {
     let class = match state {
         "up" | "well" => "match",
         "trouble" | "off" => "critical",
+        NOT_READ | NOTHING_SENT => "unknown",
         _ => "warning",
     };
     html! { span.badge.(class) { (crate::render::page::symbol(class)) (state) } }
@@ -126,6 +134,9 @@ fn of_receiver(receiver: &Receiver, status: &Status) -> Markup {
         "off"
     } else if receiver.waiting + receiver.dead_letters > 0 {
         "waiting"
+    } else if receiver.last_success.is_none() {
+        // Whether it can be called at all, nobody knows.
+        NOTHING_SENT
     } else {
         "well"
     };

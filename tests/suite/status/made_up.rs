@@ -123,6 +123,7 @@ impl MadeUp {
             )),
             started_at: ago(100),
             recovered_at: Some(ago(50)),
+            web_certificate: None,
         }
     }
 

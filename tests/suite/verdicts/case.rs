@@ -46,6 +46,9 @@ pub(super) struct Case {
     pub(super) gaps: Vec<Gap>,
     pub(super) egress: Option<IpAddr>,
     pub(super) rejected: Option<String>,
+    /// Whether all that was rejected had the null sender.
+    #[serde(default)]
+    pub(super) only_null_sender: bool,
     /// Certificates that are known apart from the log.
     pub(super) inventory: Vec<Known>,
     /// What was presented before.
@@ -209,6 +212,7 @@ impl Case {
             }),
             egress: self.egress,
             rejected: self.rejected.as_deref(),
+            only_null_sender: self.only_null_sender,
         };
         let bench = Bench {
             server: SERVER,

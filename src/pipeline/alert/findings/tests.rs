@@ -323,6 +323,45 @@ fn an_older_acceptance_does_not_clear_a_newer_denial() {
     );
 }
 
+/// Bounces alone are refused for other reasons than all mail, so whoever is called must know.
+#[test]
+fn a_denial_says_when_only_mail_with_the_null_sender_is_meant() {
+    let expectation = expectation(false);
+    let bench = Bench {
+        server: "EX01",
+        connector: "Outbound",
+        expectation: &expectation,
+        inventory: &Inventory::default(),
+        settings: &Settings::default(),
+        now: at(110),
+    };
+    let mut findings = Findings::default();
+    findings.session(&presentation("good").unwrap(), at(0), bench);
+    for (session, null_sender, expected) in [
+        (1, true, false),
+        (2, true, true),
+        (3, false, false),
+        (4, true, false),
+    ] {
+        let refusal = Refusal {
+            reply: "550 5.7.64 TenantAttribution".to_owned(),
+            presented: None,
+            null_sender,
+            session: SessionId(session),
+            time: at(100),
+        };
+        findings.denied(refusal, bench.now);
+        findings.reconsider(bench);
+        let told = findings.confirmed().into_iter().map(|it| it.reason.message);
+        let told: Vec<String> = told.filter(|it| it.contains("refuses to relay")).collect();
+        let is_said = told
+            .iter()
+            .any(|it| it.contains("relay mail with the null sender (bounces"));
+        assert_eq!(is_said, expected, "session {session}: {told:?}");
+        assert_eq!(told.len(), usize::from(session > 1));
+    }
+}
+
 #[test]
 fn mail_with_a_sender_says_nothing_of_mail_without() {
     play(
