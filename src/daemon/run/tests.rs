@@ -37,7 +37,9 @@ impl Hand {
         let (news, _) = mpsc::channel(expected::MAX_CHANGES);
         let follower = Follower::start(&config, news).unwrap();
         let known = Known::default();
-        let daemon = Daemon::new(options, config, known, follower, String::new(), messages);
+        let web = Web::open(None, web::Limits::default()).unwrap();
+        let url = String::new();
+        let daemon = Daemon::new(options, config, known, follower, url, web, messages);
         Self {
             daemon: daemon.unwrap(),
             tailed,
