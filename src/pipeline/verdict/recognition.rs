@@ -457,9 +457,12 @@ fn address<'a>(
             return about_first(Finding::new(code, expected, "no address yet"));
         }
     };
-    let mut fitting = ranges.filter(|(_, range)| range.contains(address));
+    // Where several fit, one that surely exists speaks for them.
+    let fitting = ranges
+        .filter(|(_, range)| range.contains(address))
+        .min_by_key(|(connector, _)| connector.missing_from_export);
     let observed = address.to_string();
-    if let Some((connector, range)) = fitting.next() {
+    if let Some((connector, range)) = fitting {
         Finding::new(fits, range.to_string(), observed).about(connector)
     } else {
         about_first(Finding::new(ReasonCode::IpChanged, expected, observed))
