@@ -138,7 +138,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, Fault> {
     };
     let schema = number("user_version")?;
     // Both say it, so one flipped bit does not make a database newer.
-    let said: Option<i64> = load_table(&connection, Table::Whole)?
+    let mut whole = Saved::default();
+    load_table(&connection, Table::Whole, &mut whole)?;
+    let said: Option<i64> = whole
         .row(Table::Whole, "schema")
         .map_err(|error| Fault::Damaged(error.to_string()))?;
     if said != Some(schema) {
@@ -238,9 +240,7 @@ fn migrate(_connection: &mut Connection, from: i64) -> Result<(), Fault> {
 pub(super) fn load(connection: &Connection) -> Result<(Saved, u64), Fault> {
     let mut saved = Saved::default();
     for table in Table::ALL {
-        for (key, value) in load_table(connection, table)?.texts(table) {
-            saved.insert(table, key.to_owned(), value.to_owned());
-        }
+        load_table(connection, table, &mut saved)?;
     }
     let commits = saved
         .row(Table::Whole, COMMITS)
@@ -251,8 +251,7 @@ pub(super) fn load(connection: &Connection) -> Result<(Saved, u64), Fault> {
     Ok((saved, commits.unwrap_or_default()))
 }
 
-fn load_table(connection: &Connection, table: Table) -> Result<Saved, Fault> {
-    let mut saved = Saved::default();
+fn load_table(connection: &Connection, table: Table, saved: &mut Saved) -> Result<(), Fault> {
     let name = table.as_str();
     let mut statement = connection.prepare(&format!("SELECT key, value, sum FROM {name}"))?;
     let mut rows = statement.query(())?;
@@ -263,7 +262,7 @@ fn load_table(connection: &Connection, table: Table) -> Result<Saved, Fault> {
         }
         saved.insert(table, key, value);
     }
-    Ok(saved)
+    Ok(())
 }
 
 /// Writes all changes, or none. It is this commit by number.
