@@ -172,23 +172,20 @@ impl Folder {
         self.unlisted = None;
         self.absent = None;
         self.compare_device(disk, now);
-        let mut names = HashSet::with_hasher(FixedState::default());
-        let mut digest = 0_u64;
-        for entry in &entries {
-            if let Some(name) = entry.name.to_str()
-                && entry.kind == Kind::File
-                && source::is_send_log(name)
-            {
-                digest = digest.wrapping_add(FixedState::default().hash_one(name));
-                names.insert(name);
-            }
-        }
+        let logs = entries.iter().filter_map(|entry| {
+            let name = entry.name.to_str()?;
+            (entry.kind == Kind::File && source::is_send_log(name)).then_some(name)
+        });
+        // Nearly always nothing has changed, and nothing has to be looked up.
+        let hash = |name: &str| FixedState::default().hash_one(name);
+        let digest = logs.clone().map(hash).fold(0, u64::wrapping_add);
         if self.digest == Some(digest) {
             for file in &mut self.files {
                 file.fresh = false;
             }
             return (Vec::new(), false);
         }
+        let mut names: HashSet<&str, FixedState> = logs.collect();
         let mut newly_missing = false;
         for file in &mut self.files {
             let is_there = !file.replaced && names.remove(&*file.file_name);
