@@ -42,9 +42,8 @@ use crate::pipeline::session::live::Session;
 use crate::pipeline::tls;
 
 /// How many sessions may be live at once. A server opens at most some thousands of connections; failed connects, which
-/// the log never closes, fill the rest until the oldest are let go. So many fit into a table of 16,384 places; one more
-/// would double it.
-pub const MAX_LIVE_SESSIONS: usize = 14_336;
+/// the log never closes, fill the rest until the oldest are let go.
+pub const MAX_LIVE_SESSIONS: usize = 16_384;
 
 /// The longest connector name that is kept, in bytes; Exchange itself allows 64 characters.
 pub const MAX_CONNECTOR_BYTES: usize = 512;
