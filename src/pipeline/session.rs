@@ -197,6 +197,9 @@ pub struct Place {
     pub connector: Arc<str>,
 }
 
+/// The live sessions.
+type Live = HashMap<(StreamId, SessionId), Box<Session>, FixedState>;
+
 /// The accepted domains of connectors whose relay is followed.
 type RelayWatch = HashMap<Place, Arc<[String]>>;
 
@@ -222,7 +225,8 @@ pub struct Stream {
 pub struct Sessions {
     /// By number; `None`: the stream was forgotten.
     streams: Vec<Option<Stream>>,
-    live: HashMap<(StreamId, SessionId), Session, FixedState>,
+    /// Each in a place of its own: the table is up to two thirds empty, and is copied when it grows.
+    live: Live,
     connectors: HashMap<Vec<u8>, Arc<str>, FixedState>,
     certificates: KnownCertificates,
     greetings: Greetings,
@@ -307,7 +311,7 @@ impl Sessions {
             }
             let connector = connector_name(&mut self.connectors, row.connector);
             let session = Session::new(connector, row);
-            self.live.entry(key).or_insert(session)
+            self.live.entry(key).or_insert(Box::new(session))
         };
         let order = if begins {
             Order::Next
@@ -391,12 +395,9 @@ impl Sessions {
 }
 
 /// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
-fn make_room(
-    live: &mut HashMap<(StreamId, SessionId), Session, FixedState>,
-    mut journal: Option<&mut Journal>,
-) -> u64 {
+fn make_room(live: &mut Live, mut journal: Option<&mut Journal>) -> u64 {
     let age = |session: &Session| (session.last_millis, session.id.0);
-    let mut ages: Vec<_> = live.values().map(age).collect();
+    let mut ages: Vec<_> = live.values().map(|session| age(session)).collect();
     let quarter = ages.len() / 4;
     let (_, &mut oldest_kept, _) = ages.select_nth_unstable(quarter);
     let before = live.len();

@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest;
@@ -21,6 +20,7 @@ use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
+use crate::pipeline::session::Live;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::Stream;
@@ -78,11 +78,7 @@ impl Journal {
     }
 
     /// Throws out every certificate; all sessions are written anew, with those that they refer to.
-    fn forget_certificates(
-        &mut self,
-        live: &mut HashMap<Key, Session, FixedState>,
-        changes: &mut Changes,
-    ) {
+    fn forget_certificates(&mut self, live: &mut Live, changes: &mut Changes) {
         self.too_many = MAX_KEPT_CERTIFICATES;
         for key in self.certificates.drain() {
             changes.remove(Table::Certificate, key);
@@ -297,7 +293,7 @@ impl Sessions {
             } else {
                 names.insert(Arc::clone(&session.connector));
             }
-            sessions.live.insert(key, session);
+            sessions.live.insert(key, Box::new(session));
         }
         for certificate in certificates.values() {
             sessions.remember(certificate);
