@@ -152,8 +152,9 @@ impl RowReader {
         }
         if let Some(signs) = signs
             && let Some(cells) = Cells::at_signs(line, DATE_TIME + 1, signs)
+            && let Ok(row) = Row::of(millis, &cells)
         {
-            return Row::of(millis, &cells);
+            return Ok(row);
         }
         one_by_one(millis, line)
     }
@@ -285,6 +286,19 @@ mod tests {
         assert_eq!((row.sequence, row.event), (12, Event::Receive));
         assert_eq!(row.data.bytes().as_ref(), b"250 2.1.0 Sender OK");
         assert_eq!(row.context.bytes().as_ref(), b"");
+    }
+
+    #[test]
+    fn a_comma_too_many_is_told_as_such_wherever_it_is() {
+        for (at, _) in ROW.char_indices().skip(DATE_TIME) {
+            let (before, behind) = ROW.split_at(at);
+            for behind in [behind, &behind[1..]] {
+                let line = format!("{before},{behind}");
+                if line != ROW {
+                    assert_eq!(read(&line).unwrap_err(), Malformed::Cells, "{line}");
+                }
+            }
+        }
     }
 
     #[test]
