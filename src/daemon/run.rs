@@ -155,7 +155,10 @@ pub async fn run(options: Options) -> Result<(), String> {
                 }
             }
             Some(message) = tailed.recv(), if !daemon.commits.is_failing() => {
-                daemon.read(message, &mut tailed, clock::now(), clock::instant());
+                // The tick looks after what only time changes.
+                if !daemon.read(message, &mut tailed, clock::now(), clock::instant()) {
+                    continue;
+                }
             }
             () = pause(daemon.commits.wait(clock::instant())) => {}
             Some(known) = exported.recv() => daemon.files_changed(known),
@@ -344,19 +347,24 @@ impl Daemon {
         self.expectation.files_changed(known, &mut self.engine, now);
     }
 
-    /// Takes a message from the logs, and those that wait behind it.
+    /// Takes a message from the logs, and those that wait behind it. Whether one of them can change anything.
     fn read(
         &mut self,
         first: Message,
         waiting: &mut mpsc::Receiver<Message>,
         now: Timestamp,
         instant: Instant,
-    ) {
+    ) -> bool {
+        let mut is_news = false;
         take_waiting(first, waiting, MAX_BATCH, |message| {
-            self.commits.touch(message.event.bytes());
-            self.reader.take(message, &mut self.engine, now, instant);
+            let bytes = message.event.bytes();
+            if self.reader.take(message, &mut self.engine, now, instant) {
+                self.commits.touch(bytes);
+                is_news = true;
+            }
             !self.commits.is_full()
         });
+        is_news
     }
 
     /// Brings everything up to date, keeps it, shows it, and says what to send.

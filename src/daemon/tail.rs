@@ -270,17 +270,19 @@ impl Waker {
     }
 
     /// Waits for a hint. What comes within the shortest time is answered at its end, all of it at once; only an end is
-    /// not waited with.
+    /// not waited with. A thread that nobody wakes sleeps through: hundreds of them do.
     fn wait(&self, shortest: Duration, longest: Duration) -> Option<Hint> {
+        let began = clock::instant();
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         let (woken, _) = self
             .changed
-            .wait_timeout_while(woken, shortest, |_| !self.is_stopped())
+            .wait_timeout_while(woken, longest, |woken| woken.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        let rest = longest.saturating_sub(shortest);
         let (mut woken, _) = self
             .changed
-            .wait_timeout_while(woken, rest, |woken| woken.is_none())
+            .wait_timeout_while(woken, shortest.saturating_sub(began.elapsed()), |_| {
+                !self.is_stopped()
+            })
             .unwrap_or_else(PoisonError::into_inner);
         woken.take()
     }

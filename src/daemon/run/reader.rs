@@ -27,6 +27,7 @@ use crate::daemon::tail;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::Event;
+use crate::daemon::tail::Look;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::LossReason;
 use crate::daemon::tail::Message;
@@ -225,17 +226,19 @@ impl Reader {
         }
     }
 
-    /// Gives the engine what a thread has read.
+    /// Gives the engine what a thread has read. Whether that can change anything: mostly a thread only says that it is
+    /// alive, and has seen what it saw before.
     pub(super) fn take(
         &mut self,
         message: Message,
         engine: &mut Engine,
         now: Timestamp,
         instant: Instant,
-    ) {
+    ) -> bool {
         let Some(source) = self.sources.get_mut(&message.source) else {
-            return;
+            return false;
         };
+        let was_silent = source.is_silent(instant);
         source.heard = instant;
         match message.event {
             Event::Bytes {
@@ -310,12 +313,14 @@ impl Reader {
                 );
                 stream.set_behind(false, engine);
             }
-            Event::Alive => {}
+            Event::Alive => return was_silent,
             Event::Looked { look, began } => {
-                source.looked(look.clone(), began, now);
+                let is_known = source.looked(look.clone(), began, now);
                 self.settle(message.source, &look, engine);
+                return was_silent || !is_known;
             }
         }
+        true
     }
 
     /// Gives the engine bytes of a file: whole lines, or its last one without newline.
@@ -416,21 +421,25 @@ impl Reader {
 
     /// One entry per source and server, ordered by both.
     pub(super) fn statuses(&self, engine: &Engine, now: Instant) -> Vec<SourceStatus> {
+        let mut heard: HashMap<u64, Vec<(&Directory, &Stream)>> = HashMap::new();
+        for (directory, stream) in &self.streams {
+            let of_source = heard.entry(stream.source).or_default();
+            of_source.push((directory, stream));
+        }
+        let nothing = Look::default();
         let mut statuses = Vec::new();
         for (number, source) in &self.sources {
             let mut by_server: BTreeMap<Arc<str>, SourceStatus> = BTreeMap::new();
-            let look = source.look.clone().unwrap_or_default();
+            let look = source.look.as_ref().unwrap_or(&nothing);
             for look_at in &look.directories {
-                let status =
-                    source.status_in(&mut by_server, now, &look, &look_at.directory.server);
+                let status = source.status_in(&mut by_server, now, look, &look_at.directory.server);
                 status.directories += 1;
                 status.files += look_at.files;
                 status.lag_bytes += look_at.unread;
             }
             // What was counted stays counted, whether or not the directory is there now.
-            let heard = self.streams.iter().filter(|(_, it)| it.source == *number);
-            for (directory, stream) in heard {
-                let status = source.status_in(&mut by_server, now, &look, &directory.server);
+            for (directory, stream) in heard.get(number).into_iter().flatten() {
+                let status = source.status_in(&mut by_server, now, look, &directory.server);
                 stream.add_to(status, engine);
             }
             for (name, kept) in self
@@ -438,12 +447,12 @@ impl Reader {
                 .iter()
                 .filter(|(_, it)| it.source == source.key)
             {
-                let status = source.status_in(&mut by_server, now, &look, &kept.server);
+                let status = source.status_in(&mut by_server, now, look, &kept.server);
                 kept.add_to(status, name, engine);
             }
             if by_server.is_empty() {
                 let server = source.config.server.as_deref().unwrap_or_default();
-                let status = source.status(now, &look, Arc::from(server));
+                let status = source.status(now, look, Arc::from(server));
                 by_server.insert(Arc::from(server), status);
             }
             statuses.extend(by_server.into_values());

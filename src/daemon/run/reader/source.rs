@@ -68,8 +68,14 @@ impl Source {
         paths.eq(self.earlier.iter().map(PathPattern::as_path))
     }
 
-    pub(super) fn looked(&mut self, look: Look, began: Instant, now: Timestamp) {
-        self.held = self.held.filter(|until| began <= *until);
+    /// A look is over. Whether nothing follows from it: it gave what the one before gave.
+    pub(super) fn looked(&mut self, look: Look, began: Instant, now: Timestamp) -> bool {
+        let held = self.held.take();
+        self.held = held.filter(|until| began <= *until);
+        self.looked = Some(now);
+        if self.look.as_ref() == Some(&look) {
+            return self.held == held;
+        }
         let known = self.look.take().unwrap_or_default();
         let before: BTreeSet<&str> = known.troubles().collect();
         for trouble in look.troubles().filter(|trouble| !before.contains(trouble)) {
@@ -87,7 +93,7 @@ impl Source {
             info!(source = %self.config.path.as_path().display(), "a source can be read again");
         }
         self.look = Some(look);
-        self.looked = Some(now);
+        false
     }
 
     /// Whether its thread has not been heard of for so long that it must hang.

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::daemon::run::reader::source::SILENT;
 use crate::daemon::tail::DirectoryLook;
-use crate::daemon::tail::Look;
 use crate::pipeline::file::Refusal;
 
 const ROW: &[u8] = b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
@@ -61,10 +61,16 @@ impl Story {
         })
     }
 
-    fn take(&mut self, source: u64, event: Event) {
+    /// Whether it is news.
+    fn take(&mut self, source: u64, event: Event) -> bool {
+        self.take_after(source, event, 0)
+    }
+
+    fn take_after(&mut self, source: u64, event: Event, seconds: u64) -> bool {
         let message = Message { source, event };
+        let instant = clock::instant() + Duration::from_secs(seconds);
         self.reader
-            .take(message, &mut self.engine, clock::now(), clock::instant());
+            .take(message, &mut self.engine, clock::now(), instant)
     }
 
     /// The position behind this many bytes of the only file.
@@ -111,8 +117,13 @@ impl Story {
         self.reader.streams[&*self.directory()].tally
     }
 
-    fn looked(&mut self, source: u64) {
-        let look = Look {
+    fn looked(&mut self, source: u64) -> bool {
+        let look = self.look();
+        self.take(source, looked(look))
+    }
+
+    fn look(&self) -> Look {
+        Look {
             directories: vec![DirectoryLook {
                 directory: self.directory(),
                 files: 1,
@@ -120,9 +131,34 @@ impl Story {
                 trouble: None,
             }],
             ..Look::default()
-        };
-        self.take(source, looked(look));
+        }
     }
+}
+
+#[test]
+fn what_was_seen_before_is_no_news() {
+    let mut story = Story::begin();
+    assert!(story.looked(1), "the first look");
+    assert!(!story.looked(1));
+    assert!(!story.take(1, Event::Alive));
+    let fuller = Look {
+        directories: vec![DirectoryLook {
+            unread: 1,
+            ..story.look().directories.remove(0)
+        }],
+        ..Look::default()
+    };
+    assert!(story.take(1, looked(fuller)));
+    assert!(story.looked(1));
+    let directory = story.directory();
+    assert!(story.take(1, Event::CaughtUp { directory }));
+    // Nobody listened for a while, or it hung: that ends with this look.
+    story.reader.hold(clock::instant());
+    assert!(story.looked(1));
+    assert!(!story.looked(1));
+    assert!(story.take_after(1, Event::Alive, SILENT.as_secs()));
+    let look = story.look();
+    assert!(story.take_after(1, looked(look), 3 * SILENT.as_secs()));
 }
 
 #[test]
