@@ -396,6 +396,59 @@ mod tests {
     }
 
     #[test]
+    fn the_first_message_is_known_as_such() {
+        let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
+        let mut alerts = Alerts::default();
+        let mut told = |found: &[Confirmed], second| {
+            let mut notices = alerts.update(&place("Outbound"), found, at(second));
+            notices.remove(0).is_first
+        };
+        assert!(told(&found, 10));
+        assert!(!told(&found, 10 + REPEAT.as_secs()), "a repetition");
+        assert!(!told(&[], 11 + REPEAT.as_secs()), "the end");
+        assert!(told(&found, 12 + REPEAT.as_secs()), "a new beginning");
+        assert!(!told(&[], 13 + REPEAT.as_secs()), "its end, not repeated");
+    }
+
+    /// A restart between two episodes that began at the same time must not make their messages the same.
+    #[test]
+    fn episodes_are_counted_on_over_a_restart() {
+        let found = [confirmed(ReasonCode::Expired, Severity::Critical, 0)];
+        let restart = |alerts: &Alerts| {
+            let firing: Vec<String> = alerts
+                .firing()
+                .map(|it| serde_json::to_string(it).unwrap())
+                .collect();
+            let episodes = serde_json::to_string(alerts.episodes()).unwrap();
+            let kept = firing.iter().map(|it| {
+                let firing: Firing = serde_json::from_str(it).unwrap();
+                ((firing.place.clone(), firing.name), firing)
+            });
+            let kept = kept.collect();
+            let episodes = serde_json::from_str(&episodes).unwrap();
+            let kept = Alerts {
+                firing: kept,
+                episodes,
+            };
+            (kept, firing)
+        };
+        let mut alerts = Alerts::default();
+        let mut ids = std::collections::BTreeSet::new();
+        for second in 0..6 {
+            let found = if second % 2 == 0 { &found[..] } else { &[] };
+            for notice in alerts.update(&place("Outbound"), found, at(second)) {
+                assert!(ids.insert(notice.id), "a message of its own at {second}");
+            }
+            let (kept, firing) = restart(&alerts);
+            alerts = kept;
+            // What an older certdrift wrote, and can read, stays as it was.
+            let is_told = firing.first().map(|it| it.contains("episode"));
+            assert_eq!(is_told, (second % 2 == 0).then_some(second > 0));
+        }
+        assert_eq!(ids.len(), 6);
+    }
+
+    #[test]
     fn two_that_read_the_same_logs_say_the_same() {
         let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
         let told = |second: i64| {

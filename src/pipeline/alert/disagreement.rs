@@ -105,7 +105,7 @@ fn disagree_since(votes: &[Vote], now: Timestamp) -> Option<Timestamp> {
         .collect();
     let mut since: Option<Timestamp> = None;
     for (index, (one, names)) in heard.iter().enumerate() {
-        for (other, other_names) in &heard[index + 1..] {
+        for (other, other_names) in &heard[..index] {
             let differ = one.certificate.thumbprint != other.certificate.thumbprint;
             if differ && names.iter().any(|name| other_names.contains(name)) {
                 // They disagree since the later one of the two changed.
@@ -226,6 +226,52 @@ mod tests {
             let votes = [mail.clone(), other];
             let told = known.consider(&connector, &votes, WINDOW, at(1000));
             assert!(told.is_none(), "{votes:?}");
+        }
+        let heard = vote("EX02", "mail.contoso.com", 'B', 0, 1000 - 7 * 24);
+        let gone = vote("EX03", "mail.contoso.com", 'C', 0, 1000 - 7 * 24 - 1);
+        let votes = [mail, heard, gone];
+        let told = Disagreements::default().consider(&connector, &votes, WINDOW, at(1000));
+        let observed = told.unwrap().reason.observed;
+        assert!(observed.contains("EX02: BBBBBBBB"), "{observed}");
+        assert!(!observed.contains("EX03"), "{observed}");
+    }
+
+    #[test]
+    fn five_servers_are_named_for_each_certificate() {
+        let connector: Arc<str> = Arc::from("Outbound");
+        let told = |servers: usize| {
+            let many =
+                (1..=servers).map(|it| vote(&format!("EX{it:02}"), "mail.contoso.com", 'A', 0, 10));
+            let votes: Vec<Vote> = many
+                .chain([vote("EX99", "mail.contoso.com", 'B', 0, 10)])
+                .collect();
+            let told = Disagreements::default().consider(&connector, &votes, WINDOW, at(10));
+            told.unwrap().reason.observed
+        };
+        let five = "EX01, EX02, EX03, EX04, EX05: AAAAAAAA";
+        assert!(told(5).starts_with(five), "{}", told(5));
+        let six = "EX01, EX02, EX03, EX04, EX05 and 1 more: AAAAAAAA";
+        assert!(told(6).starts_with(six), "{}", told(6));
+    }
+
+    #[test]
+    fn what_is_no_longer_judged_is_forgotten() {
+        let mut known = Disagreements::default();
+        let (old, new) = (
+            vote("EX01", "mail.contoso.com", 'A', 0, 10),
+            vote("EX02", "mail.contoso.com", 'B', 6, 10),
+        );
+        let votes = [old, new];
+        let names: [Arc<str>; 2] = [Arc::from("Outbound"), Arc::from("Other")];
+        for connector in &names {
+            assert!(known.consider(connector, &votes, WINDOW, at(10)).is_some());
+        }
+        known.retain(|connector| connector == "Other");
+        // A window of its own; the other one is known to disagree.
+        for (connector, is_told) in names.iter().zip([false, true]) {
+            let longer = SignedDuration::from_hours(5);
+            let told = known.consider(connector, &votes, longer, at(10));
+            assert_eq!(told.is_some(), is_told, "{connector}");
         }
     }
 }

@@ -82,8 +82,16 @@ mod tests {
         assert_eq!(episodes.last.len(), MAX_REMEMBERED);
         assert_eq!(episodes.begin("0", at(0)), 0, "the first one is forgotten");
         assert_eq!(episodes.begin("1", at(0)), 1);
-        let much_later = at(REMEMBERED_FOR.as_secs() * 2);
-        episodes.end("x".to_owned(), at(0), 0, much_later);
-        assert_eq!(episodes.last.len(), 1);
+    }
+
+    #[test]
+    fn an_episode_is_remembered_for_thirty_days() {
+        let month = 30 * 24 * 3600;
+        for (later, number) in [(month - 1, 1), (month, 0)] {
+            let mut episodes = Episodes::default();
+            episodes.end("a".to_owned(), at(0), 0, at(10));
+            episodes.end("b".to_owned(), at(0), 0, at(10 + later));
+            assert_eq!(episodes.begin("a", at(0)), number);
+        }
     }
 }

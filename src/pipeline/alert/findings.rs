@@ -81,6 +81,8 @@ pub struct Findings {
 struct Latest {
     presentation: Presentation,
     time: Timestamp,
+    /// Not kept: it moves on every second, and after a restart everything is judged anew.
+    #[serde(skip)]
     judged_at: Timestamp,
 }
 
@@ -157,9 +159,8 @@ impl Findings {
             self.pass_time(&bench);
         }
         let previous = self.latest.as_ref();
-        let as_before = previous.is_some_and(|latest| {
-            latest.judged_at == bench.now && latest.presentation == *presentation
-        }) && self.egress == self.named;
+        let as_before = previous.is_some_and(|latest| latest.presentation == *presentation)
+            && self.egress == self.named;
         // A row from the future must not make everything after it look late.
         let newest = previous
             .map_or(time, |latest| latest.time.max(time))
@@ -371,20 +372,16 @@ impl Findings {
             .retain(|code, state| state.missed == 0 || !at_once(code, state));
         self.end_what_is_over(time.min(now));
         for reason in self.outcome.reasons.clone() {
-            let at_once = reason.code.row().resolve == Resolve::Relay;
-            let since = match &self.denial {
-                Some(denial) if at_once => denial.since,
-                _ => reason.since.unwrap_or(time),
-            };
-            let unsteady = !at_once && self.was_there_lately(reason.code, time);
+            // A denial is established without a session.
+            let unsteady = self.was_there_lately(reason.code, time);
             let state = self.states.entry(reason.code).or_insert_with(|| State {
                 reason: reason.clone(),
-                since,
+                since: reason.since.unwrap_or(time),
                 shown: 0,
                 missed: 0,
                 arrived: time.min(now),
                 found: now,
-                confirmed: at_once,
+                confirmed: false,
                 unsteady,
             });
             state.unsteady |= state.missed >= CONFIRMING_SESSIONS;

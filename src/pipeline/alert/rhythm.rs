@@ -15,9 +15,9 @@
 //!   weekend is in it.
 //!
 //! Whichever comes first. Ten sessions that should have come may be less than a day, also of a quiet connector: one
-//! session every two hours is missed after twenty. Neither speaks before a day of history, nor before an hour of
-//! silence, nor of a connector whose sessions all came in a few hours. `silent_after` in the configuration replaces
-//! both.
+//! session every two hours is missed after twenty. Neither speaks before a day of history, because the same hour of a
+//! day before has to be known, nor before an hour of silence, nor of a connector whose sessions all came in a few hours.
+//! `silent_after` in the configuration replaces both.
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -32,10 +32,7 @@ pub const HISTORY_HOURS: u16 = 28 * 24;
 /// A busy connector is silent when so many sessions should have come.
 pub const USUAL_SESSIONS: u32 = 10;
 
-/// No silence is told before so much history.
-pub const LEAST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
-
-/// No learned silence is shorter.
+/// No learned silence is shorter: the hour after that of the last session has to be over.
 pub const LEAST_SILENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Sessions in so few hours are no rhythm.
@@ -104,9 +101,7 @@ impl Rhythm {
         if self.hours.is_empty() {
             self.first_hour = hour;
         }
-        if hour < self.first_hour {
-            self.reach_back(hour);
-        }
+        self.reach_back(hour);
         let Ok(index) = usize::try_from(hour - self.first_hour) else {
             return;
         };
@@ -137,8 +132,6 @@ impl Rhythm {
             return Limit::after(last, limit, Silence::Configured(limit));
         }
         let first = self.first?;
-        let earliest =
-            (last.checked_add(LEAST_SILENCE).ok()?).max(first.checked_add(LEAST_HISTORY).ok()?);
         let by_pause = || {
             let pause = self.longest_pause();
             let too_long = (pause * PAUSE_FACTOR).min(pause + PAUSE_SURPLUS);
@@ -147,11 +140,7 @@ impl Rhythm {
             Limit::after(last, too_long, Silence::Pause(pause)).filter(|_| is_known)
         };
         let limits = self.usual_limit(last).into_iter().chain(by_pause());
-        let limit = limits.min_by_key(|limit| limit.at)?;
-        Some(Limit {
-            at: limit.at.max(earliest),
-            ..limit
-        })
+        limits.min_by_key(|limit| limit.at)
     }
 
     /// The end of the first hour by which enough sessions should have come.
@@ -173,7 +162,9 @@ impl Rhythm {
     }
 
     fn reach_back(&mut self, hour: i64) {
-        let missing = usize::try_from(self.first_hour - hour).unwrap_or(usize::MAX);
+        let Ok(missing) = usize::try_from(self.first_hour - hour) else {
+            return;
+        };
         if missing.saturating_add(self.hours.len()) > usize::from(HISTORY_HOURS) {
             return;
         }
@@ -412,6 +403,57 @@ mod tests {
         let burst = |hours: i64| played(40, move |hour| if hour < hours { 100 } else { 0 });
         assert_eq!(told_after(&burst(5), 40, 500), None);
         assert!(told_after(&burst(6), 40, 500).is_some());
+        // Nor is one on a Tuesday, when the next day is like it.
+        let burst = |hours: i64| {
+            let busy = 24..24 + hours;
+            played(40, move |hour| if busy.contains(&hour) { 100 } else { 0 })
+        };
+        assert_eq!(told_after(&burst(5), 40, 500), None);
+        assert_eq!(told_after(&burst(6), 40, 500), Some(2 * 24 + 1));
+    }
+
+    #[test]
+    fn a_connector_that_is_hardly_used_is_never_missed() {
+        // Six sessions in a week, and none in the next one.
+        let rhythm = played(14 * 24, |hour| u16::from(hour < 7 * 24 && hour % 25 == 0));
+        assert_eq!(rhythm.hours.iter().filter(|&&count| count > 0).count(), 7);
+        assert_eq!(rhythm.limit(None), None);
+    }
+
+    #[test]
+    fn the_hour_of_the_last_session_does_not_count_and_the_next_one_has_to_be_over() {
+        // 23 h 59 min of history end in the last minute of an hour.
+        let minute = SignedDuration::from_mins(1);
+        let mut rhythm = Rhythm::default();
+        for hour in 48..72 {
+            for _ in 0..20 {
+                rhythm.session(at(hour + 1) - minute, at(hour + 1));
+            }
+        }
+        let limit = Limit {
+            at: at(73),
+            why: Silence::Usual(20),
+        };
+        assert_eq!(rhythm.limit(None), Some(limit));
+        assert!(limit.at.duration_since(rhythm.last().unwrap_or_default()) >= LEAST_SILENCE);
+    }
+
+    #[test]
+    fn two_weeks_are_looked_ahead() {
+        // Six hours of each Wednesday, with so many sessions each.
+        let usual = |count: u16| {
+            let rhythm = played(28 * 24, move |hour| {
+                let is_busy = hour / 24 % 7 == 2 && hour % 24 < 6;
+                if is_busy { count } else { 0 }
+            });
+            let limit = rhythm.usual_limit(rhythm.last().unwrap_or_default());
+            limit.map(|limit| hour_of(limit.at) - hour_of(at(0)))
+        };
+        let wednesday = (28 + 2) * 24;
+        assert_eq!(usual(12), Some(wednesday + 1));
+        assert_eq!(usual(2), Some(wednesday + 5));
+        let next = wednesday + 7 * 24;
+        assert_eq!(usual(1), Some(next + 4), "the tenth, a week later");
     }
 
     #[test]
@@ -470,5 +512,13 @@ mod tests {
         assert_eq!(rhythm.hours, [1, 0, 1, 0, 0, 1]);
         rhythm.session(at(100_000), at(200_000));
         assert_eq!(rhythm.hours.iter().sum::<u16>(), 1);
+        // Back to the first hour of four weeks, and no further.
+        let mut rhythm = Rhythm::default();
+        rhythm.session(at(1000), at(1000));
+        let first = 1001 - i64::from(HISTORY_HOURS);
+        rhythm.session(at(first - 1), at(1000));
+        assert_eq!(rhythm.hours.len(), 1);
+        rhythm.session(at(first), at(1000));
+        assert_eq!(rhythm.hours.len(), usize::from(HISTORY_HOURS));
     }
 }

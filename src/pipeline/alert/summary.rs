@@ -326,6 +326,48 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_says_the_gravest_the_first_and_what_all_have_in_common() {
+        let mut notices = begun(6);
+        notices[3].severity = Severity::Critical;
+        notices[4].starts_at = at(5);
+        let mut summaries = Summaries::default();
+        let told = summaries.gather(notices.clone(), at(20)).remove(0);
+        assert_eq!(told.severity, Severity::Critical);
+        assert_eq!(told.starts_at, at(5));
+        assert_eq!(
+            (&*told.place.server, &*told.place.connector),
+            ("", "Outbound")
+        );
+        assert!(told.key.contains("/summary/"), "{}", told.key);
+        assert!(told.is_first);
+        let again: Vec<Notice> = notices
+            .into_iter()
+            .map(|notice| Notice {
+                is_first: false,
+                ..notice
+            })
+            .collect();
+        let mut ids = BTreeSet::from([told.id]);
+        for day in 1..=3 {
+            let later = at(20) + REPEAT * day;
+            let told = summaries.gather(again.clone(), later).remove(0);
+            assert!(!told.is_first);
+            assert!(ids.insert(told.id), "a message of its own on day {day}");
+        }
+    }
+
+    #[test]
+    fn ten_places_are_named() {
+        let text = places(&begun(MAX_NAMED));
+        assert!(
+            text.ends_with(&format!("EX{MAX_NAMED:02}, connector Outbound.")),
+            "{text}"
+        );
+        let text = places(&begun(MAX_NAMED + 2));
+        assert!(text.ends_with("; and 2 more."), "{text}");
+    }
+
+    #[test]
     fn what_begins_and_ends_within_one_pass_is_not_told() {
         let mut summaries = Summaries::default();
         let mut notices = begun(6);

@@ -150,6 +150,26 @@ fn a_mismatch_is_told_and_resolved() {
     assert_eq!(story.told(6), ["-ConnectorCertificateMismatch"]);
 }
 
+/// Else hundreds of connectors would be written to disk every second, for ever.
+#[test]
+fn a_second_in_which_nothing_happens_changes_no_row() {
+    let mut story = Story::begin();
+    story.engine.set_behind(story.stream, false);
+    story.good(0, 1);
+    story.bad(2, 2);
+    story.bad(3, 3);
+    assert_eq!(story.told(100), ["+ConnectorCertificateMismatch"]);
+    assert_ne!(story.engine.take_changes().len(), 0);
+    story.engine.committed();
+    for second in 101..110 {
+        story.engine.update(at(second));
+        let changes = story.engine.take_changes();
+        let rows: Vec<_> = changes.rows().collect();
+        assert_eq!(rows, [], "at {second}");
+        story.engine.committed();
+    }
+}
+
 #[test]
 fn what_comes_and_goes_between_two_looks_is_told_in_order() {
     let mut story = Story::begin();

@@ -245,6 +245,10 @@ mod tests {
             standing("contoso.com", &["eu.contoso.com"]),
             Some(ReasonCode::CertificateDomainNotAccepted)
         );
+        assert_eq!(
+            standing("contoso.com", &["*.contoso.com"]),
+            Some(ReasonCode::CertificateDomainNotAccepted)
+        );
         assert_eq!(standing("<S>CN=contoso.com", &["fabrikam.com"]), None);
         assert_eq!(standing("contoso.com", &[]), None);
     }

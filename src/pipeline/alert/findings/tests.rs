@@ -1,5 +1,6 @@
 //! Stories: what the sessions of one connector show, second by second, and which alerts are confirmed then.
 
+mod borders;
 mod unsteady;
 
 use std::sync::Arc;
@@ -251,27 +252,6 @@ fn a_denial_outlasts_sessions_that_prove_nothing() {
 }
 
 #[test]
-fn a_quiet_period_needs_time_and_traffic() {
-    let mut story: Vec<Line> = vec![
-        ("0 good", &[]),
-        ("1 denied 1", &[]),
-        ("2 denied 2", &[DENIED]),
-        ("21603", &[DENIED]),
-    ];
-    story.extend([("21603 good", &[DENIED] as &[_]); 9]);
-    story.push(("21603 good", &[]));
-    play(false, &story);
-    let mut story: Vec<Line> = vec![
-        ("0 good", &[]),
-        ("1 denied 1", &[]),
-        ("2 denied 2", &[DENIED]),
-    ];
-    story.extend([("21601 good", &[DENIED] as &[_]); 12]);
-    story.push(("21602 good", &[]));
-    play(false, &story);
-}
-
-#[test]
 fn a_denial_belongs_to_the_certificate_of_its_session() {
     // An old connection is still refused when new ones present the renewed certificate.
     play(
@@ -473,6 +453,17 @@ impl Stage {
             settings: &Settings::default(),
             now: at(second),
         });
+    }
+
+    fn denied(&mut self, session: u64, second: i64) {
+        let refusal = Refusal {
+            reply: "550 5.7.64 TenantAttribution".to_owned(),
+            presented: None,
+            null_sender: false,
+            session: SessionId(session),
+            time: at(second),
+        };
+        self.findings.denied(refusal, at(second));
     }
 
     /// A session, or nothing, and the alerts with their beginnings, in seconds of the story.
