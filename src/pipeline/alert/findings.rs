@@ -171,11 +171,11 @@ impl Findings {
             judged_at: bench.now,
         });
         self.egress = self.named;
-        let denial_ends = self.count_towards_denial(presentation, time);
+        self.count_towards_denial(presentation, time);
         if let Some(old) = previous_certificate(old.as_ref(), presentation) {
             self.before = Some((old, time));
         }
-        if !as_before || denial_ends {
+        if !as_before {
             self.outcome = self.judge(&bench);
         }
         self.count(time, bench.now);
@@ -455,10 +455,10 @@ impl Findings {
         }
     }
 
-    /// Whether this session ends a denial.
-    fn count_towards_denial(&mut self, presentation: &Presentation, time: Timestamp) -> bool {
+    /// This session may end a denial.
+    fn count_towards_denial(&mut self, presentation: &Presentation, time: Timestamp) {
         let Some(denial) = &mut self.denial else {
-            return false;
+            return;
         };
         denial.sessions_since = denial.sessions_since.saturating_add(1);
         let refused = denial.presented.get_or_insert_with(|| presentation.clone());
@@ -474,7 +474,6 @@ impl Findings {
         if changed || quiet {
             self.end_denial(time);
         }
-        changed || quiet
     }
 }
 

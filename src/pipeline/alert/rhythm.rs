@@ -405,8 +405,11 @@ mod tests {
         assert!(told_after(&burst(6), 40, 500).is_some());
         // Nor is one on a Tuesday, when the next day is like it.
         let burst = |hours: i64| {
-            let busy = 24..24 + hours;
-            played(40, move |hour| if busy.contains(&hour) { 100 } else { 0 })
+            let busy = 24..24 + 2 * hours;
+            played(40, move |hour| {
+                let is_busy = busy.contains(&hour) && hour % 2 == 0;
+                if is_busy { 100 } else { 0 }
+            })
         };
         assert_eq!(told_after(&burst(5), 40, 500), None);
         assert_eq!(told_after(&burst(6), 40, 500), Some(2 * 24 + 1));
@@ -436,6 +439,18 @@ mod tests {
         };
         assert_eq!(rhythm.limit(None), Some(limit));
         assert!(limit.at.duration_since(rhythm.last().unwrap_or_default()) >= LEAST_SILENCE);
+    }
+
+    #[test]
+    fn a_saturday_is_like_no_other_day() {
+        // One session on Monday, and an office that works on Saturdays only.
+        let busy = |hour| match (hour / 24, hour % 24) {
+            (5, 8..18) => 20,
+            (0, 0) => 1,
+            _ => 0,
+        };
+        let rhythm = played(7 * 24, busy);
+        assert_eq!(told_after(&rhythm, 7 * 24, 500), Some(12 * 24 + 9));
     }
 
     #[test]
