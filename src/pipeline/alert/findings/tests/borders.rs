@@ -127,8 +127,11 @@ fn a_quiet_period_needs_time_and_traffic() {
         ("21603", &[DENIED]),
     ];
     story.extend([("21603 good", &[DENIED] as &[_]); 9]);
-    story.push(("21603 good", &[]));
-    play(false, &story);
+    for last in ["21603 good", "21603 renewed"] {
+        story.push((last, &[]));
+        play(false, &story);
+        story.pop();
+    }
     let mut story: Vec<Line> = vec![
         ("0 good", &[]),
         ("1 denied 1", &[]),
