@@ -29,6 +29,7 @@ use sha2::Sha256;
 use crate::render::page::measures::ago;
 use crate::render::page::measures::counted;
 use crate::render::page::measures::moment;
+use crate::render::page::measures::moment_ago;
 pub use crate::render::page::runbook::runbook;
 use crate::render::status::Counts;
 use crate::render::status::Source;
@@ -100,7 +101,7 @@ impl Mood {
             dead_letters,
             ..
         } = status.counts;
-        if critical + mismatch > 0 {
+        if critical + mismatch > 0 || !status.certdrift.state_writable {
             Self::Critical
         } else if is_stale
             || warning + fragile + sources_down + dead_letters > 0
@@ -163,7 +164,12 @@ pub fn page(status: &Status, setting: Setting<'_>) -> String {
                             "certdrift has not written its state for " (ago(age)) ". Its log says why: a full disk, perhaps."
                         }
                     }
-                    @if !status.ready && !is_stale {
+                    @if !status.certdrift.state_writable {
+                        p.notice role="alert" {
+                            strong { "The state cannot be written, so nothing is read. " }
+                            "Nothing is lost: the logs keep what they have. Free space on the disk of --storage.path, or see certdrift's log for what else is wrong."
+                        }
+                    } @else if !status.ready && !is_stale {
                         p.notice {
                             strong { "Not everything has been read yet. " }
                             "Until every source has been read up to its end, certdrift raises no alerts for what it has not caught up with."
@@ -209,6 +215,9 @@ fn headline(status: &Status) -> String {
         not_judged,
         ..
     } = status.counts;
+    if !status.certdrift.state_writable {
+        return "The state cannot be written".to_owned();
+    }
     let judged = mismatch + unknown + fragile + matching;
     if critical > 0 {
         return counted(critical, "critical alert", "critical alerts");
@@ -279,6 +288,9 @@ fn foot(status: &Status, setting: Setting<'_>) -> Markup {
                 "certdrift " (program.version) ", running since " (moment(program.started_at)) "."
                 @if let Some(at) = program.state_recovered_at {
                     " Its state was damaged and rebuilt on " (moment(at)) "."
+                }
+                @if let Some(own) = program.web_certificate {
+                    " The certificate of this page itself ends on " (moment_ago(own.not_after, setting.now)) "."
                 }
             }
             p {

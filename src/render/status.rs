@@ -89,8 +89,21 @@ pub struct Program {
     pub started_at: Timestamp,
     /// When a damaged state was last set aside; `null`: never.
     pub state_recovered_at: Option<Timestamp>,
+    /// Whether the last attempt to write the state to disk succeeded. Nothing is read while it does not.
+    pub state_writable: bool,
     /// Sessions let go because too many were live at once.
     pub evicted_sessions: u64,
+    /// The certificate that the web server itself presents; `null`: it speaks plain HTTP.
+    pub web_certificate: Option<WebCertificate>,
+}
+
+/// The certificate that the web server itself presents.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WebCertificate {
+    /// The first second of its validity.
+    pub not_before: Timestamp,
+    /// The last one.
+    pub not_after: Timestamp,
 }
 
 /// What it was told.
@@ -214,7 +227,12 @@ pub fn status(state: &State, selection: &Selection) -> Status {
             version: env!("CARGO_PKG_VERSION"),
             started_at: state.started_at,
             state_recovered_at: state.recovered_at,
+            state_writable: state.writable,
             evicted_sessions: state.snapshot.evicted_sessions,
+            web_certificate: state.web_certificate.map(|validity| WebCertificate {
+                not_before: validity.not_before,
+                not_after: validity.not_after,
+            }),
         },
         configuration: Configuration {
             last_reload_successful: state.reload.successful,

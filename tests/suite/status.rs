@@ -240,6 +240,29 @@ fn what_was_not_tried_and_what_cannot_be_read_is_said_to_be_so() {
 }
 
 #[test]
+fn a_state_that_cannot_be_written_and_the_end_of_the_own_certificate_are_said() {
+    let well = MadeUp::default().state();
+    let own = "The certificate of this page itself ends on";
+    let shown = html(&well, &Selection::default());
+    assert!(shown.contains(own) && shown.contains("(in 17 days)"));
+    assert!(!shown.contains("cannot be written"));
+    let full = State {
+        writable: false,
+        ready: false,
+        web_certificate: None,
+        ..well
+    };
+    let shown = html(&full, &Selection::default());
+    assert!(shown.contains("<title>The state cannot be written · certdrift</title>"));
+    assert!(shown.contains("Nothing is lost: the logs keep what they have."));
+    assert!(!shown.contains("Not everything has been read yet"));
+    assert!(!shown.contains(own));
+    let json = json(&full, &Selection::default());
+    assert_eq!(json["certdrift"]["state_writable"], false);
+    assert_eq!(json["certdrift"]["web_certificate"], Value::Null);
+}
+
+#[test]
 fn a_state_that_is_old_is_said_to_be() {
     let state = MadeUp::default().state();
     let shown = |now| {

@@ -8,7 +8,7 @@ use certdrift::pipeline::export::Exports;
 use certdrift::pipeline::file::LogFile;
 use certdrift::pipeline::outbox::Receiver;
 use certdrift::pipeline::snapshot::{
-    ExpectationStatus, ExportStatus, ReloadStatus, SourceStatus, State,
+    ExpectationStatus, ExportStatus, ReloadStatus, SourceStatus, State, Validity,
 };
 use certdrift::pipeline::verdict::reason::Severity;
 use jiff::{SignedDuration, Timestamp};
@@ -123,7 +123,12 @@ impl MadeUp {
             )),
             started_at: ago(100),
             recovered_at: Some(ago(50)),
-            web_certificate: None,
+            web_certificate: Some(Validity {
+                not_before: ago(24 * 30),
+                not_after: now()
+                    .checked_add(SignedDuration::from_hours(24 * 17))
+                    .unwrap(),
+            }),
         }
     }
 
