@@ -1,6 +1,7 @@
 //! What a program of the model has led to, and whether that is right.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::daemon::tail::Change;
@@ -20,6 +21,8 @@ pub(super) struct Committed {
     /// How often something of a file was read.
     reads: BTreeMap<FileId, u64>,
     pub(super) found: u64,
+    /// Files that were gone and came back.
+    returned: BTreeSet<FileId>,
 }
 
 impl Committed {
@@ -79,7 +82,19 @@ impl Committed {
             Event::Changed {
                 change, position, ..
             } => {
-                if let Change::Returned { found } = change {
+                let found = match change {
+                    Change::Returned { found } => {
+                        self.returned.insert(position.file);
+                        Some(found)
+                    }
+                    // An old copy came back first; then one that holds more could be read.
+                    Change::Moved if self.returned.contains(&position.file) => {
+                        let read = position.offset.unwrap_or_default();
+                        Some(position.size.saturating_sub(read))
+                    }
+                    _ => None,
+                };
+                if let Some(found) = found {
                     self.found += found;
                     let same = |known: &Reported| {
                         known.0 == position.fingerprint && Some(known.3.from) == position.offset

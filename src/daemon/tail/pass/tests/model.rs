@@ -57,6 +57,8 @@ struct Model {
     /// Content as it was before it was destroyed, and how much of it anybody had been told of.
     graves: Vec<(PathBuf, Vec<u8>, u64)>,
     copies: BTreeSet<PathBuf>,
+    /// Since when a file is seen with an old size.
+    stale: BTreeMap<PathBuf, u64>,
     seconds: u64,
     start: Moment,
     next_row: u64,
@@ -82,6 +84,7 @@ impl Model {
             pens: BTreeMap::new(),
             graves: Vec::new(),
             copies: BTreeSet::new(),
+            stale: BTreeMap::new(),
             seconds: 0,
             start: Moment {
                 instant: clock::instant(),
@@ -270,11 +273,14 @@ impl Model {
 
     fn wait(&mut self, seconds: u64) {
         let looks = seconds.min(14);
-        if seconds > 300 {
-            // What stays the same for that long is the truth.
-            let faults = &mut self.world.0.borrow_mut().faults;
-            faults.retain(|_, fault| !matches!(fault, Fault::Stale(_)));
-        }
+        // What stays the same for that long is the truth, also when it does so over several waits.
+        let ends = self.seconds + seconds;
+        let is_old = |path: &PathBuf| self.stale.get(path).is_none_or(|since| ends - since > 300);
+        let is_over =
+            |path: &PathBuf, fault: &Fault| matches!(fault, Fault::Stale(_)) && is_old(path);
+        let mut tree = self.world.0.borrow_mut();
+        tree.faults.retain(|path, fault| !is_over(path, fault));
+        drop(tree);
         self.seconds += seconds - looks;
         for _ in 0..looks {
             self.look();
@@ -376,6 +382,9 @@ impl Model {
             reported.extend(self.reported(*fingerprint, &name, loss));
         }
         for (path, bytes, told) in &self.graves {
+            if self.is_awaited(path) {
+                continue;
+            }
             for row in rows_in(bytes, 0, *told) {
                 assert!(
                     applied.contains_key(&row) || reported.contains(&row),
@@ -384,6 +393,22 @@ impl Model {
                 );
             }
         }
+    }
+
+    /// Whether nothing is concluded of this file, because its directory is in doubt. That is told as trouble, and its
+    /// position is kept as it was.
+    fn is_awaited(&self, path: &Path) -> bool {
+        let Some(pass) = &self.pass else { return false };
+        let is_in_doubt = |folder: &Folder| {
+            let file = folder
+                .files
+                .iter()
+                .find(|file| path.ends_with(&*file.file_name));
+            let position = file.and_then(|file| self.committed.positions.get(&file.id));
+            folder.suspect.is_some() && position.is_some_and(|position| position.vanished.is_none())
+        };
+        let folder = path.parent().and_then(|folder| pass.folders.get(folder));
+        folder.is_some_and(is_in_doubt)
     }
 
     /// The rows that a report of a loss speaks of. None of them may have been read.

@@ -119,19 +119,7 @@ impl Model {
                     self.promote();
                 }
             }
-            Step::Stale(choice, part) => {
-                let uncut =
-                    |path: &PathBuf| !self.content(path).borrow().cut && self.is_settled(path);
-                if let Some(path) = self.pick(choice).filter(uncut) {
-                    let size = self.content(&path).borrow().bytes.len() as u64;
-                    let stale = size * u64::from(part) / 255;
-                    self.world
-                        .0
-                        .borrow_mut()
-                        .faults
-                        .insert(path, Fault::Stale(stale));
-                }
-            }
+            Step::Stale(choice, part) => self.stale_size(choice, part),
             Step::NulTail(choice) => self.nul_tail(choice),
             Step::FillNuls => self.fill_nuls(),
             Step::LateFile(count) => {
@@ -159,6 +147,17 @@ impl Model {
             Step::Heal => self.world.0.borrow_mut().faults.clear(),
             Step::Crash(after) => self.crash = Some(usize::from(after % 8)),
             Step::Wait(time) => self.wait([1, 2, 5, 12, 35, 130, 700][usize::from(time) % 7]),
+        }
+    }
+
+    fn stale_size(&mut self, choice: u8, part: u8) {
+        let uncut = |path: &PathBuf| !self.content(path).borrow().cut && self.is_settled(path);
+        if let Some(path) = self.pick(choice).filter(uncut) {
+            let size = self.content(&path).borrow().bytes.len() as u64;
+            let stale = size * u64::from(part) / 255;
+            self.stale.insert(path.clone(), self.seconds);
+            let mut tree = self.world.0.borrow_mut();
+            tree.faults.insert(path, Fault::Stale(stale));
         }
     }
 
