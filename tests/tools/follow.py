@@ -190,8 +190,12 @@ class Daemon:
             return False
 
     def metrics(self):
+        return self.get("/metrics")
+
+    def get(self, path):
+        """What is there; nothing while nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.read().decode()
         except OSError:
             return None
