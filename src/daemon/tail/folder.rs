@@ -474,10 +474,26 @@ impl Place<'_> {
                 if line_end(handle, file.current)? > at {
                     return self.rewritten(file, handle, at, say);
                 }
-                Ok(true)
+                // What was seen behind the offset, and never read, is gone by now as well.
+                Ok(self.lose_rest(file, say))
             }
             Some(_) => Ok(true),
         }
+    }
+
+    /// Says that what stood behind the offset is gone, if anything did. Whether somebody listens.
+    fn lose_rest(&self, file: &mut Followed, say: &mut Say<'_>) -> bool {
+        let bytes = file.at_stake();
+        if bytes == 0 {
+            return true;
+        }
+        let loss = Loss {
+            from: file.offset.unwrap_or_default(),
+            bytes,
+            reason: LossReason::Rewritten,
+        };
+        file.size = loss.from;
+        self.lost(file, loss, say)
     }
 
     /// Something else stands where it was read. `known`: up to here it is the same as before, or was read before, if
@@ -491,17 +507,8 @@ impl Place<'_> {
     ) -> io::Result<bool> {
         let at = file.resume.unwrap_or(known);
         warn!(file = %self.directory.path.join(&*file.file_name).display(), byte = at, "a log file was rewritten; reading it again from this byte");
-        let bytes = file.at_stake();
-        if bytes > 0 {
-            let loss = Loss {
-                from: file.offset.unwrap_or_default(),
-                bytes,
-                reason: LossReason::Rewritten,
-            };
-            file.size = loss.from;
-            if !self.lost(file, loss, say) {
-                return Ok(false);
-            }
+        if !self.lose_rest(file, say) {
+            return Ok(false);
         }
         file.restart(handle, at)?;
         Ok(self.changed(file, Change::Rewritten, say))

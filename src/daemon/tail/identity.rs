@@ -447,7 +447,7 @@ impl<D: Disk> Pass<D> {
                 };
                 text < known && has_line(&mut handle, text)?
             }
-            Ordering::Greater => file.is_exhausted(),
+            Ordering::Greater => file.is_exhausted() || file.is_blank(),
         };
         Ok(if fits && is_ahead {
             Copy::Ahead(size)

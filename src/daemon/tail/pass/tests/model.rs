@@ -330,21 +330,23 @@ impl Model {
 
     /// After a crash only what was committed is known of sizes.
     fn forget(&mut self) {
-        let size_of = |bytes: &[u8]| {
-            let fingerprint = Fingerprint::of(bytes)?;
-            let mut positions = self.committed.positions.values();
-            let known = positions.find(|position| position.fingerprint == Some(fingerprint))?;
-            Some(known.size)
-        };
-        for (_, bytes, told) in &mut self.graves {
-            *told = (*told).min(size_of(bytes).unwrap_or_default());
+        let mut graves = std::mem::take(&mut self.graves);
+        for (_, bytes, told) in &mut graves {
+            *told = (*told).min(self.kept_size(bytes));
         }
+        self.graves = graves;
         for content in self.world.0.borrow().files.values() {
             let mut content = content.borrow_mut();
-            content.told = content
-                .told
-                .min(size_of(&content.bytes).unwrap_or_default());
+            content.told = content.told.min(self.kept_size(&content.bytes));
         }
+    }
+
+    /// The size of a file that was committed.
+    fn kept_size(&self, bytes: &[u8]) -> u64 {
+        let fingerprint = Fingerprint::of(bytes);
+        let mut positions = self.committed.positions.values();
+        let known = positions.find(|it| fingerprint.is_some() && it.fingerprint == fingerprint);
+        known.map_or(0, |position| position.size)
     }
 
     // -- the judge
@@ -435,7 +437,10 @@ impl Model {
             if !fits || (bytes.len() as u64) < loss.from + loss.bytes {
                 continue;
             }
-            let found: BTreeSet<u64> = rows_in(&bytes, loss.from, loss.from + loss.bytes).collect();
+            // A row of which the beginning is still there is lost with the rest of it.
+            let before = &bytes[..usize::try_from(loss.from).unwrap()];
+            let begin = memchr::memrchr(b'\n', before).map_or(0, |newline| newline as u64 + 1);
+            let found: BTreeSet<u64> = rows_in(&bytes, begin, loss.from + loss.bytes).collect();
             if found
                 .iter()
                 .all(|row| !self.committed.applied.contains_key(row))

@@ -156,6 +156,12 @@ impl Model {
             let size = self.content(&path).borrow().bytes.len() as u64;
             let stale = size * u64::from(part) / 255;
             self.stale.insert(path.clone(), self.seconds);
+            // The size that was seen before it lied may have been taken for that of a file that was there before.
+            let content = self.content(&path);
+            let kept = self.kept_size(&content.borrow().bytes);
+            let mut content = content.borrow_mut();
+            content.shown = content.shown.min(kept);
+            drop(content);
             let mut tree = self.world.0.borrow_mut();
             tree.faults.insert(path, Fault::Stale(stale));
         }
