@@ -258,7 +258,10 @@ impl Followed {
         now: Instant,
     ) -> io::Result<Beginning> {
         if self.seen >= self.size {
-            // Nothing but half lines and NUL bytes was there.
+            // Nothing but half lines and NUL bytes was there, unless it has been seen longer since.
+            if self.known_size() <= self.size {
+                self.forget_glimpse();
+            }
             self.size = self.size.min(self.current);
             self.seen = self.size;
             self.nul_tail = 0;
