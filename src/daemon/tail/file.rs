@@ -18,6 +18,7 @@ use crate::daemon::tail::position::MAX_ANCHOR_BYTES;
 use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
 use crate::daemon::tail::position::Position;
 use crate::pipeline::file::Refusal;
+use crate::pipeline::lines::MAX_LINE_BYTES;
 use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
 
 /// A file is believed to be another than it was after this many fresh opens that say so …
@@ -242,6 +243,15 @@ impl Followed {
             && self.seen >= self.size
     }
 
+    /// Whether it is where it is expected, and nothing speaks against that.
+    pub(super) fn is_confirmed(&self) -> bool {
+        !self.missing
+            && !self.replaced
+            && self.fingerprint.is_some()
+            && self.verified
+            && self.doubt.is_none()
+    }
+
     /// Whether its size has stayed the same for this long.
     pub(super) fn is_still_for(&self, time: Duration, now: Instant) -> bool {
         now.duration_since(self.grown) >= time
@@ -336,11 +346,16 @@ impl Followed {
         Ok(before.is_some_and(|before| Some(Hash::of(&before)) == self.anchor))
     }
 
-    /// It is as it was left. If it seemed to be cut off, it was not, unless that is about NUL bytes.
+    /// It is as it was left: if it seemed to be cut off, it was not. What was left out as NUL bytes may still turn into
+    /// text, so where that begins stays known.
     pub(super) fn confirm(&mut self, handle: &mut impl Handle) -> io::Result<()> {
-        if let (Some(_), Some(offset)) = (self.resume, self.offset) {
-            let before = before(handle, offset)?;
-            if before.is_some_and(|before| !before.contains(&0)) {
+        if let (Some(resume), Some(offset)) = (self.resume, self.offset) {
+            let between = usize::try_from(offset.saturating_sub(resume)).unwrap_or(usize::MAX);
+            let wanted = between.min(MAX_LINE_BYTES);
+            let bytes = piece(handle, resume, wanted)?;
+            // Whole lines were read; NUL bytes are left out together with the half line before them, and no more.
+            let is_left_out = bytes.contains(&0) && !bytes.contains(&b'\n');
+            if bytes.len() == wanted && !is_left_out {
                 self.resume = None;
             }
         }

@@ -251,6 +251,7 @@ impl<D: Disk> Pass<D> {
                 continue;
             };
             folder.suspect();
+            folder.notice_replaced();
             let is_old = |since| at.instant.duration_since(since) >= REMOVED_AFTER;
             let is_removed = others > 0
                 && folder.absent.is_some_and(is_old)
@@ -291,6 +292,17 @@ impl<D: Disk> Pass<D> {
 impl Folder {
     fn is_alive(&self) -> bool {
         self.unlisted.is_none() && self.files.iter().any(|file| !file.missing)
+    }
+
+    /// What is missing was replaced if another file is known to stand in its place. A file that was found to be another
+    /// says so itself, but a restart can come before that is concluded.
+    fn notice_replaced(&mut self) {
+        for same_name in self.files.chunk_by_mut(|a, b| a.file_name == b.file_name) {
+            if same_name.iter().any(Followed::is_confirmed) {
+                let missing = same_name.iter_mut().filter(|file| file.missing);
+                missing.for_each(|file| file.replaced = true);
+            }
+        }
     }
 
     /// Decides whether what is missing here may be away instead of gone.

@@ -4,6 +4,7 @@
 //! A commit is modelled by one struct that holds positions and what was applied with them; a crash keeps it and
 //! nothing else.
 
+mod programs;
 mod steps;
 
 use std::collections::BTreeMap;
