@@ -371,7 +371,9 @@ impl Findings {
         self.states
             .retain(|code, state| state.missed == 0 || !at_once(code, state));
         self.end_what_is_over(time.min(now));
-        for reason in self.outcome.reasons.clone() {
+        // What is known of a reason mostly stays as it is, and nothing of it is copied.
+        let outcome = std::mem::take(&mut self.outcome);
+        for reason in &outcome.reasons {
             // A denial is established without a session.
             let unsteady = self.was_there_lately(reason.code, time);
             let state = self.states.entry(reason.code).or_insert_with(|| State {
@@ -385,13 +387,16 @@ impl Findings {
                 unsteady,
             });
             state.unsteady |= state.missed >= CONFIRMING_SESSIONS;
-            state.reason = reason;
+            if state.reason != *reason {
+                state.reason = reason.clone();
+            }
             state.shown = state.shown.saturating_add(1);
             state.missed = 0;
             state.arrived = time.min(now);
             let by_sessions = state.reason.code.row().confirmation != Confirmation::Window;
             state.confirmed |= by_sessions && state.shown >= CONFIRMING_SESSIONS;
         }
+        self.outcome = outcome;
         self.settle();
     }
 
