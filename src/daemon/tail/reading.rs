@@ -344,7 +344,11 @@ impl Followed {
             line.pop();
         }
         let row = line.strip_suffix(b"\r").unwrap_or(&line);
-        if row.contains(&b'\n') || RowReader::default().read(row, None).is_err() {
+        // What stands behind NUL bytes that a crash has left is the beginning of another row.
+        let is_damaged = row
+            .chunk_by(|a, b| a == b)
+            .any(|run| run[0] == 0 && run.len() as u64 >= MIN_NUL_DAMAGE_BYTES);
+        if is_damaged || row.contains(&b'\n') || RowReader::default().read(row, None).is_err() {
             return Ok(None);
         }
         self.advance(handle, offset + line.len() as u64, &line)?;

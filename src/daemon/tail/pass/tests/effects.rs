@@ -18,7 +18,7 @@ pub(super) struct Committed {
     pub(super) positions: BTreeMap<FileId, Position>,
     pub(super) applied: BTreeMap<u64, u32>,
     pub(super) losses: Vec<Reported>,
-    /// How often something of a file was read.
+    /// How often something of a file was read, or stood there anew.
     reads: BTreeMap<FileId, u64>,
     pub(super) found: u64,
     /// Files that were gone and came back.
@@ -88,6 +88,11 @@ impl Committed {
                         Some(found)
                     }
                     // An old copy came back first; then one that holds more could be read.
+                    // What is lost from then on is other bytes.
+                    Change::Rewritten => {
+                        *self.reads.entry(position.file).or_default() += 1;
+                        None
+                    }
                     Change::Moved if self.returned.contains(&position.file) => {
                         let read = position.offset.unwrap_or_default();
                         Some(position.size.saturating_sub(read))
