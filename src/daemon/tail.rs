@@ -6,6 +6,7 @@
 //! deleting the file. What it reads goes through a bounded channel to the one task that owns the engine.
 
 mod absent;
+mod copies;
 mod disk;
 mod file;
 mod folder;

@@ -349,17 +349,23 @@ impl Followed {
     /// It is as it was left: if it seemed to be cut off, it was not. What was left out as NUL bytes may still turn into
     /// text, so where that begins stays known.
     pub(super) fn confirm(&mut self, handle: &mut impl Handle) -> io::Result<()> {
-        if let (Some(resume), Some(offset)) = (self.resume, self.offset) {
-            let between = usize::try_from(offset.saturating_sub(resume)).unwrap_or(usize::MAX);
-            let wanted = between.min(MAX_LINE_BYTES);
-            let bytes = piece(handle, resume, wanted)?;
-            // Whole lines were read; NUL bytes are left out together with the half line before them, and no more.
-            let is_left_out = bytes.contains(&0) && !bytes.contains(&b'\n');
-            if bytes.len() == wanted && !is_left_out {
-                self.resume = None;
-            }
+        if self.resume.is_some() && self.has_left_out_nuls(handle)? == Some(false) {
+            self.resume = None;
         }
         Ok(())
+    }
+
+    /// Whether what stands before the offset was left out for its NUL bytes; `None`: that cannot be read now. They are left
+    /// out together with the half line before them, and no more; whole lines were read.
+    pub(super) fn has_left_out_nuls(&self, handle: &mut impl Handle) -> io::Result<Option<bool>> {
+        let (Some(resume), Some(offset)) = (self.resume, self.offset) else {
+            return Ok(Some(false));
+        };
+        let between = usize::try_from(offset.saturating_sub(resume)).unwrap_or(usize::MAX);
+        let wanted = between.min(MAX_LINE_BYTES);
+        let bytes = piece(handle, resume, wanted)?;
+        let has_nuls = bytes.contains(&0) && !bytes.contains(&b'\n');
+        Ok((bytes.len() == wanted).then_some(has_nuls))
     }
 
     /// What the content says about being the same file.
@@ -534,7 +540,7 @@ impl Evidence {
 }
 
 /// Whether a row ends here, and not a header line or a run of NUL bytes.
-fn ends_with_row(before: &[u8]) -> bool {
+pub(super) fn ends_with_row(before: &[u8]) -> bool {
     let line = before.split_inclusive(|&byte| byte == b'\n').next_back();
     let line = line.unwrap_or_default();
     let nuls = line.iter().rposition(|&byte| byte == 0);

@@ -4,14 +4,12 @@
 //! the place where it was first seen is read as long as it is there, and a copy takes its part when it is not, or when
 //! the copy goes on and the first place does not.
 
-use std::cmp::Ordering;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
-use memchr::memchr;
 use tracing::info;
 use tracing::warn;
 
@@ -24,9 +22,10 @@ use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::piece;
 use crate::daemon::tail::file::Followed;
-use crate::daemon::tail::file::head;
+use crate::daemon::tail::file::before;
+use crate::daemon::tail::file::ends_with_row;
+use crate::daemon::tail::file::line_end;
 use crate::daemon::tail::folder::Copied;
-use crate::daemon::tail::folder::Folder;
 use crate::daemon::tail::folder::Say;
 use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
@@ -34,10 +33,6 @@ use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::reading::Beginning;
-use crate::pipeline::lines::MAX_LINE_BYTES;
-
-/// How often a copy is compared with the file itself; well before NUL bytes in the file are given up.
-const COPY_LOOK: Duration = Duration::from_secs(60);
 
 /// Where the file with a given fingerprint is known to be.
 enum Twin {
@@ -51,29 +46,11 @@ enum Twin {
 
 /// What was seen of a file in its new place.
 #[derive(Clone, Copy)]
-struct Seen {
+pub(super) struct Seen {
     /// How long it is.
-    size: u64,
+    pub(super) size: u64,
     /// Whether the bytes before the offset are there, so that all of it belongs to the file.
-    fits: bool,
-}
-
-/// A copy that may take the part of a file that is gone.
-struct BestCopy {
-    path: PathBuf,
-    name: Arc<str>,
-    looked: Instant,
-    seen: Seen,
-}
-
-/// How a copy compares with the file itself.
-enum Copy {
-    /// It has nothing that was not read.
-    Behind,
-    /// It has more than the file, or the file is away and it has what was not read; this is its size.
-    Ahead(u64),
-    /// It is no copy any more.
-    Another,
+    pub(super) fits: bool,
 }
 
 impl<D: Disk> Pass<D> {
@@ -190,11 +167,11 @@ impl<D: Disk> Pass<D> {
         }
     }
 
-    fn followed(&mut self, path: &PathBuf, id: FileId) -> Option<&mut Followed> {
+    pub(super) fn followed(&mut self, path: &PathBuf, id: FileId) -> Option<&mut Followed> {
         self.folders.get_mut(path)?.file(id)
     }
 
-    /// Whether some file with this beginning was read, and its last row stands in this one.
+    /// Whether some file with this beginning was read, and its last row stands in this one, or the other way round.
     fn was_read(
         &self,
         server: &Arc<str>,
@@ -202,15 +179,33 @@ impl<D: Disk> Pass<D> {
         handle: &mut D::Handle,
         now: Instant,
     ) -> io::Result<bool> {
-        let file = match self.twin(server, fingerprint, now) {
-            Twin::None => None,
-            Twin::Absent(file) => return file.has_last_row(handle),
+        match self.twin(server, fingerprint, now) {
+            Twin::None => Ok(false),
+            Twin::Absent(file) => file.has_last_row(handle),
             Twin::At(path, id) => {
                 let folder = self.folders.get(&path);
-                folder.and_then(|folder| folder.files.iter().find(|file| file.id == id))
+                let file = folder.and_then(|folder| folder.files.iter().find(|file| file.id == id));
+                let (Some(folder), Some(file)) = (folder, file) else {
+                    return Ok(false);
+                };
+                Ok(file.has_last_row(handle)?
+                    || self.ends_within(handle, &folder.path_of(&file.file_name))?)
             }
+        }
+    }
+
+    /// Whether the last row of a file stands in another one, at the same place: then it is an old copy of that.
+    fn ends_within(&self, handle: &mut D::Handle, other: &Path) -> io::Result<bool> {
+        let size = handle.size()?;
+        let end = line_end(handle, size)?;
+        let Some(last) = before(handle, end)?.filter(|last| ends_with_row(last)) else {
+            return Ok(false);
         };
-        file.map_or(Ok(false), |file| file.has_last_row(handle))
+        match self.disk.open(other) {
+            Ok(mut other) => Ok(before(&mut other, end)? == Some(last)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn twin(&self, server: &Arc<str>, fingerprint: Fingerprint, now: Instant) -> Twin {
@@ -298,7 +293,7 @@ impl<D: Disk> Pass<D> {
     }
 
     /// Follows a file in another place than before.
-    fn place(
+    pub(super) fn place(
         &mut self,
         mut file: Followed,
         path: &PathBuf,
@@ -338,133 +333,6 @@ impl<D: Disk> Pass<D> {
         })
     }
 
-    /// Looks whether a copy goes on where the file itself does not.
-    pub(super) fn look_at_copies(&mut self, now: Instant, say: &mut Say<'_>) -> bool {
-        let mut due = Vec::new();
-        for (path, folder) in &mut self.folders {
-            for copy in &mut folder.copies {
-                let is_new = copy.looked == now;
-                if is_new || now.duration_since(copy.looked) >= COPY_LOOK {
-                    copy.looked = now;
-                    due.push((path.clone(), Arc::clone(&copy.name), copy.of, is_new));
-                }
-            }
-        }
-        for (path, name, of, is_new) in due {
-            let Some(at) = self.holder(of) else {
-                // The file itself is gone: this one is looked at like any other.
-                self.drop_copy(&path, &name);
-                continue;
-            };
-            // One that was just found may go on where a file ends that is away, or hold text where it holds NUL bytes.
-            if is_new
-                && self
-                    .followed(&at, of)
-                    .is_some_and(|file| file.comes_first())
-            {
-                continue;
-            }
-            match self.weigh_copy(&path, &name, &at, of) {
-                Ok(Copy::Behind) | Err(_) => {}
-                Ok(Copy::Another) => self.drop_copy(&path, &name),
-                Ok(Copy::Ahead(size)) => {
-                    self.drop_copy(&path, &name);
-                    // What stands in the old place is looked at like any other file.
-                    let file = self
-                        .folders
-                        .get_mut(&at)
-                        .and_then(|folder| folder.remove(of));
-                    let seen = Seen { size, fits: true };
-                    if let Some(file) = file
-                        && !self.place(file, &path, &name, seen, say)
-                    {
-                        return false;
-                    }
-                }
-            }
-        }
-        true
-    }
-
-    /// Where a file is followed.
-    fn holder(&self, id: FileId) -> Option<PathBuf> {
-        let holds = |(path, folder): (&PathBuf, &Folder)| {
-            folder
-                .files
-                .iter()
-                .any(|file| file.id == id)
-                .then(|| path.clone())
-        };
-        self.folders.iter().find_map(holds)
-    }
-
-    fn drop_copy(&mut self, path: &PathBuf, name: &Arc<str>) {
-        if let Some(folder) = self.folders.get_mut(path) {
-            folder.copies.retain(|copy| copy.name != *name);
-            folder.relist();
-        }
-    }
-
-    /// Compares a copy with the file itself.
-    fn weigh_copy(
-        &mut self,
-        path: &PathBuf,
-        name: &Arc<str>,
-        at: &PathBuf,
-        of: FileId,
-    ) -> io::Result<Copy> {
-        let copy = self.folders.get(path).map(|folder| folder.path_of(name));
-        let file = self.folders.get_mut(at).and_then(|folder| folder.file(of));
-        let (Some(copy), Some(file)) = (copy, file) else {
-            return Ok(Copy::Another);
-        };
-        let (Some(fingerprint), Some(offset)) = (file.fingerprint, file.offset) else {
-            return Ok(Copy::Behind);
-        };
-        let mut handle = self.disk.open(&copy)?;
-        let size = handle.size()?;
-        let head = head(&mut handle, size)?;
-        let covered = head.len().min(usize::from(fingerprint.covered));
-        if Fingerprint::covering(&head[..covered]) != fingerprint {
-            let is_complete = Fingerprint::of(&head).is_some();
-            return Ok(if is_complete {
-                Copy::Another
-            } else {
-                Copy::Behind
-            });
-        }
-        let fits = file.has_anchor(&mut handle)?;
-        let known = file.known_size();
-        let is_ahead = match size.cmp(&known) {
-            Ordering::Less => false,
-            // As long as it is, but with text where NUL bytes are.
-            Ordering::Equal if file.is_blank() => true,
-            Ordering::Equal => {
-                let text = if file.missing {
-                    offset
-                } else {
-                    file.text_end()
-                };
-                text < known && has_line(&mut handle, text)?
-            }
-            Ordering::Greater => file.is_exhausted() || file.is_blank(),
-        };
-        Ok(if fits && is_ahead {
-            Copy::Ahead(size)
-        } else {
-            Copy::Behind
-        })
-    }
-
-    /// What can be seen of a file at another place; `None`: nothing for now.
-    fn seen_at(&self, path: &PathBuf, name: &str, file: &Followed) -> Option<Seen> {
-        let path = self.folders.get(path)?.path_of(name);
-        let mut handle = self.disk.open(&path).ok()?;
-        let size = handle.size().ok()?;
-        let fits = file.has_anchor(&mut handle).unwrap_or(false);
-        Some(Seen { size, fits })
-    }
-
     /// A file is not where it was, and the place is sound: it is gone, unless there is a copy. Whether somebody
     /// listens.
     pub(super) fn conclude(
@@ -491,22 +359,6 @@ impl<D: Disk> Pass<D> {
             return self.vanish(file, path, at, say);
         }
         self.place(file, &copy.path, &copy.name, copy.seen, say)
-    }
-
-    /// The copy that a file can best go on with, if there is one that can be read.
-    fn best_copy(&self, file: &Followed) -> Option<BestCopy> {
-        let copies = self.folders.iter().flat_map(|(path, folder)| {
-            let copies = folder.copies.iter().filter(|copy| copy.of == file.id);
-            copies.filter_map(|copy| {
-                Some(BestCopy {
-                    path: path.clone(),
-                    name: Arc::clone(&copy.name),
-                    looked: copy.looked,
-                    seen: self.seen_at(path, &copy.name, file)?,
-                })
-            })
-        });
-        copies.max_by_key(|copy| (copy.seen.fits, copy.seen.size))
     }
 
     /// A file is gone, and what of it was not read is lost.
@@ -566,12 +418,6 @@ impl<D: Disk> Pass<D> {
         let was_announced = file.announced || loss.bytes > 0;
         listens && (!was_announced || say(Event::Forgotten { file: file.id }))
     }
-}
-
-/// Whether text stands at an offset, and a whole line ends behind it.
-fn has_line(handle: &mut impl Handle, offset: u64) -> io::Result<bool> {
-    let bytes = piece(handle, offset, MAX_LINE_BYTES + 1)?;
-    Ok(bytes.first() != Some(&0) && memchr(b'\n', &bytes).is_some())
 }
 
 impl Followed {

@@ -42,3 +42,94 @@ fn a_file_that_was_replaced_is_told_as_lost_after_a_restart_as_well() {
     model.judge();
     assert_eq!(model.committed.losses.len(), 1);
 }
+
+/// The last line of a file that is finished is half a row, a run of NUL bytes, and the beginning of another row. That is
+/// no whole row, though it has nine cells.
+#[test]
+fn the_beginning_of_a_row_behind_nul_bytes_waits_for_its_rest() {
+    run(&[
+        (14, 0, 13),
+        (18, 0, 0),
+        (0, 0, 25),
+        (10, 0, 0),
+        (0, 0, 9),
+        (0, 0, 0),
+        (43, 0, 17),
+        (0, 0, 1),
+        (18, 0, 0),
+        (10, 0, 199),
+        (39, 0, 0),
+        (14, 0, 0),
+        (10, 167, 1),
+        (34, 0, 0),
+        (0, 0, 0),
+        (0, 185, 0),
+    ])
+    .judge();
+}
+
+/// A file is gone, and an old copy of it takes its part. Another copy has a row more: that one is not lost.
+#[test]
+fn a_copy_gives_what_it_has_before_anything_is_told_as_lost() {
+    let model = run(&[
+        (0, 0, 0),
+        (23, 0, 1),
+        (43, 0, 42),
+        (0, 0, 0),
+        (26, 0, 71),
+        (0, 0, 0),
+        (45, 215, 161),
+        (0, 0, 0),
+        (28, 0, 0),
+        (26, 0, 152),
+        (0, 0, 0),
+        (23, 0, 79),
+        (30, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (21, 0, 16),
+        (52, 0, 0),
+        (0, 0, 0),
+    ]);
+    model.judge();
+    let bytes: u64 = model.committed.losses.iter().map(|(.., it)| it.bytes).sum();
+    assert_eq!(bytes, 1269 - 1155);
+}
+
+/// A file without a row in its beginning, but with NUL bytes: it is followed where a copy of it has more, and what is left
+/// in its old place is the copy now.
+#[test]
+fn an_old_copy_with_nul_bytes_in_its_beginning_is_not_read_again() {
+    run(&[
+        (14, 0, 124),
+        (39, 0, 0),
+        (39, 0, 0),
+        (39, 0, 0),
+        (0, 0, 0),
+        (18, 0, 0),
+        (26, 0, 0),
+        (23, 0, 25),
+        (14, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}
+
+/// NUL bytes are given up in a copy, which is read because nothing can be read of the file itself. When that is back, it
+/// has text where they are.
+#[test]
+fn text_in_another_copy_is_read_where_nul_bytes_were_given_up() {
+    run(&[
+        (14, 0, 1),
+        (49, 0, 0),
+        (39, 0, 0),
+        (26, 0, 0),
+        (18, 0, 0),
+        (23, 0, 25),
+        (41, 0, 0),
+        (28, 0, 0),
+        (58, 97, 0),
+    ])
+    .judge();
+}
