@@ -38,8 +38,8 @@ pub(super) struct BestCopy {
 enum Copy {
     /// It has nothing that was not read.
     Behind,
-    /// It has more than the file, or the file is away and it has what was not read; this is its size.
-    Ahead(u64),
+    /// It has more than the file, or the file is away and it has what was not read.
+    Ahead(Seen),
     /// It is no copy any more.
     Another,
 }
@@ -74,14 +74,13 @@ impl<D: Disk> Pass<D> {
             match self.weigh_copy(&path, &name, &at, of) {
                 Ok(Copy::Behind) | Err(_) => {}
                 Ok(Copy::Another) => self.drop_copy(&path, &name),
-                Ok(Copy::Ahead(size)) => {
+                Ok(Copy::Ahead(seen)) => {
                     self.drop_copy(&path, &name);
                     // What stands in the old place is looked at like any other file.
                     let file = self
                         .folders
                         .get_mut(&at)
                         .and_then(|folder| folder.remove(of));
-                    let seen = Seen { size, fits: true };
                     if let Some(file) = file
                         && !self.place(file, &path, &name, seen, say)
                     {
@@ -143,15 +142,19 @@ impl<D: Disk> Pass<D> {
                 Copy::Behind
             });
         }
-        if file.resume.is_some() && has_text_instead(file, &mut self.disk.open(&own)?, &mut handle)?
+        let own = file.resume.and_then(|_| self.disk.open(&own).ok());
+        if own.is_some_and(|mut own| has_text_instead(file, &mut own, &mut handle).unwrap_or(false))
         {
-            return Ok(Copy::Ahead(size));
+            let fits = false;
+            return Ok(Copy::Ahead(Seen { size, fits }));
         }
         let fits = file.has_anchor(&mut handle)?;
         let known = file.known_size();
         let is_ahead = match size.cmp(&known) {
             // What the file does not hold any more, as far as the copy does.
-            Ordering::Less => file.current < offset && has_line(&mut handle, offset)?,
+            Ordering::Less => {
+                !file.fresh && file.current < offset && has_line(&mut handle, offset)?
+            }
             // As long as it is, but with text where NUL bytes are.
             Ordering::Equal if file.is_blank() => true,
             Ordering::Equal => {
@@ -165,7 +168,7 @@ impl<D: Disk> Pass<D> {
             Ordering::Greater => file.is_exhausted() || file.is_blank(),
         };
         Ok(if fits && is_ahead {
-            Copy::Ahead(size)
+            Copy::Ahead(Seen { size, fits })
         } else {
             Copy::Behind
         })

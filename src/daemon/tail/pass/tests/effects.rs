@@ -101,17 +101,19 @@ impl Committed {
                 };
                 if let Some(found) = found {
                     self.found += found;
-                    let same = |known: &Reported| {
-                        known.0 == position.fingerprint && Some(known.3.from) == position.offset
-                    };
                     // What comes back is not lost any more; what follows on it still is, and so is a half line.
-                    let losses = self.losses.iter().filter(|known| same(known));
-                    let rests: Vec<_> = losses
+                    let end = position.offset.unwrap_or_default() + found;
+                    let rests: Vec<_> = self
+                        .losses
+                        .iter()
+                        .filter(|(fingerprint, .., loss)| {
+                            let goes_on = loss.from <= end && loss.from + loss.bytes > end;
+                            *fingerprint == position.fingerprint && goes_on
+                        })
                         .map(|(fingerprint, name, reads, loss)| {
-                            let found = found.min(loss.bytes);
                             let rest = Loss {
-                                from: loss.from + found,
-                                bytes: loss.bytes - found,
+                                from: end,
+                                bytes: loss.from + loss.bytes - end,
                                 ..*loss
                             };
                             (*fingerprint, name.clone(), *reads, rest)

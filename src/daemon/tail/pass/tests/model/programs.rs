@@ -133,3 +133,54 @@ fn text_in_another_copy_is_read_where_nul_bytes_were_given_up() {
     ])
     .judge();
 }
+
+/// As before, but the file that is back has more than the copy had. That is read, and not lost.
+#[test]
+fn text_in_another_copy_is_not_told_as_lost() {
+    run(&[
+        (44, 0, 0),
+        (39, 0, 0),
+        (26, 0, 0),
+        (28, 19, 0),
+        (41, 0, 0),
+        (52, 0, 0),
+        (37, 0, 0),
+        (58, 90, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}
+
+/// Two copies have more than the file. What was seen of the file in its old place says nothing about it in the first of
+/// them.
+#[test]
+fn a_file_moves_to_one_copy_at_a_time() {
+    run(&[
+        (0, 0, 0),
+        (26, 0, 135),
+        (0, 0, 0),
+        (26, 0, 3),
+        (52, 0, 0),
+        (35, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (26, 0, 103),
+        (0, 0, 0),
+    ])
+    .judge();
+}
+
+/// A size lagged behind, and then the directory is empty: the copy that somebody writes to is read.
+#[test]
+fn a_copy_goes_on_for_a_file_that_seemed_cut_off_and_is_away() {
+    run(&[
+        (30, 0, 0),
+        (23, 0, 114),
+        (26, 160, 19),
+        (37, 160, 124),
+        (58, 234, 0),
+        (18, 0, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}
