@@ -80,7 +80,7 @@ impl Model {
                 let originals = self.originals();
                 let oldest = originals
                     .iter()
-                    .filter(|path| !self.is_vague(path))
+                    .filter(|path| !(self.is_vague(path) && self.has_copies(path)))
                     .min_by_key(|path| LogName::read(path.file_name().unwrap()));
                 if let Some(path) = oldest {
                     self.delete(&path.clone());
@@ -158,12 +158,13 @@ impl Model {
         }
     }
 
-    /// When a file is gone that has no row in its beginning, nobody can tell whether something with the same header lines
-    /// and NUL bytes is an old copy of it; real header lines hold the time to the millisecond.
+    /// Whether it begins with header lines and NUL bytes. Nobody can tell whether something else with the same header lines
+    /// is another file, or an old copy of one that is gone; real header lines hold the time to the millisecond.
     fn is_vague(&self, path: &Path) -> bool {
         let content = self.content(path);
-        let begins = begin(&content.borrow().bytes);
-        begins.contains(&0) && self.has_copies(path)
+        let bytes = &content.borrow().bytes;
+        let nul = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+        nul < bytes.len() && memchr::memmem::find(&bytes[..nul], b"\n2026-").is_none()
     }
 
     fn stale_size(&mut self, choice: u8, part: u8) {
