@@ -87,12 +87,12 @@ impl Committed {
                         self.returned.insert(position.file);
                         Some(found)
                     }
-                    // An old copy came back first; then one that holds more could be read.
                     // What is lost from then on is other bytes.
                     Change::Rewritten => {
                         *self.reads.entry(position.file).or_default() += 1;
                         None
                     }
+                    // An old copy came back first; then one that holds more could be read.
                     Change::Moved if self.returned.contains(&position.file) => {
                         let read = position.offset.unwrap_or_default();
                         Some(position.size.saturating_sub(read))
