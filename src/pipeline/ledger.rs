@@ -41,6 +41,9 @@ pub const MAX_REPLIES: usize = 64;
 /// How many distinct TLS error words are kept for one connector of one server.
 pub const MAX_TLS_ERRORS: usize = 32;
 
+/// Of how many connectors it is remembered where they stand.
+const HINTS: usize = 32;
+
 /// Stands for a connector name, text or word beyond its limit.
 pub const FOLDED: &str = "(others)";
 
@@ -50,6 +53,9 @@ pub struct Ledger {
     /// In the order of their places. Each observation looks one up by names that it only borrows, and no connector
     /// is new for long.
     connectors: Vec<(Place, ConnectorLedger)>,
+    /// Where the connector stands that was looked up last, of all whose names lie alike in memory. Whether it still does, its
+    /// place tells.
+    hints: [usize; HINTS],
     /// Connectors that were forgotten and may still be on disk.
     forgotten: Vec<Place>,
 }
@@ -153,7 +159,23 @@ impl Ledger {
             .enter(observation);
     }
 
+    /// Sessions share their names, so mostly those of the connector itself are given.
+    #[inline]
     fn entry(&mut self, server: &Arc<str>, connector: &Arc<str>) -> &mut ConnectorLedger {
+        let hint = self.hints[hint(connector)];
+        let is_same = self.connectors.get(hint).is_some_and(|(place, _)| {
+            Arc::ptr_eq(&place.connector, connector) && Arc::ptr_eq(&place.server, server)
+        });
+        let index = if is_same {
+            hint
+        } else {
+            self.find_or_insert(server, connector)
+        };
+        &mut self.connectors[index].1
+    }
+
+    #[cold]
+    fn find_or_insert(&mut self, server: &Arc<str>, connector: &Arc<str>) -> usize {
         let index = self.find(server, connector).unwrap_or_else(|index| {
             if self.connectors.len() < MAX_CONNECTORS {
                 return self.insert(index, server, Arc::clone(connector));
@@ -162,7 +184,8 @@ impl Ledger {
             self.find(server, &folded)
                 .unwrap_or_else(|index| self.insert(index, server, folded))
         });
-        &mut self.connectors[index].1
+        self.hints[hint(connector)] = index;
+        index
     }
 
     fn insert(&mut self, index: usize, server: &Arc<str>, connector: Arc<str>) -> usize {
@@ -175,17 +198,8 @@ impl Ledger {
         index
     }
 
-    /// Where a connector stands, or where it would. Sessions share their names, so where connectors are few, equal
-    /// names are found because they are one.
+    /// Where a connector stands, or where it would.
     fn find(&self, server: &Arc<str>, connector: &Arc<str>) -> Result<usize, usize> {
-        const FEW: usize = 8;
-        let is_same = |place: &Place| {
-            Arc::ptr_eq(&place.connector, connector) && Arc::ptr_eq(&place.server, server)
-        };
-        let mut few = self.connectors.iter().take(FEW);
-        if let Some(index) = few.position(|(place, _)| is_same(place)) {
-            return Ok(index);
-        }
         self.connectors.binary_search_by(|(place, _)| {
             (&place.server, &place.connector).cmp(&(server, connector))
         })
@@ -245,7 +259,7 @@ impl Ledger {
         connectors.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self {
             connectors,
-            forgotten: Vec::new(),
+            ..Self::default()
         })
     }
 
@@ -448,6 +462,11 @@ impl ConnectorLedger {
     }
 }
 
+/// Names lie at least 32 bytes apart.
+fn hint(connector: &Arc<str>) -> usize {
+    connector.as_ptr().addr() / 32 % HINTS
+}
+
 /// Certificates are the same when their thumbprints are; without one, only when all that is known is equal.
 fn is_same(known: &Arc<Certificate>, found: &Arc<Certificate>) -> bool {
     Arc::ptr_eq(known, found)
@@ -477,122 +496,4 @@ fn drop_oldest<T>(entries: &mut Vec<T>, limit: usize, last_seen: impl Fn(&T) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pipeline::certificate::Block;
-    use crate::pipeline::certificate::row;
-    use crate::pipeline::record::SessionId;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second)
-    }
-
-    /// A certificate whose thumbprint is this digit throughout; `-`: a block that was cut short before it.
-    fn certificate(digit: char) -> Arc<Certificate> {
-        if digit == '-' {
-            let mut block = Block::start();
-            block.row(b"Certificate subject", b"CN=mail.contoso.com");
-            return Arc::new(block.finish());
-        }
-        let thumbprint: String = std::iter::repeat_n(digit, 40).collect();
-        let row = format!(" CN=mail.contoso.com CN=CA 0A1B {thumbprint} mail.contoso.com");
-        Arc::new(row::parse_row(row.as_bytes()))
-    }
-
-    fn enter(ledger: &mut Ledger, connector: &str, second: i64, fact: Fact<'_>) {
-        ledger.enter(&Observation {
-            server: &Arc::from("EX01"),
-            connector: &Arc::from(connector),
-            session: SessionId(1),
-            time: at(second),
-            exchange_online: true,
-            fact,
-        });
-    }
-
-    /// Enters certificates in the order of the text, at the given times.
-    fn offered(digits: &str, times: &[i64]) -> ConnectorLedger {
-        let mut ledger = Ledger::default();
-        for (digit, &second) in digits.chars().zip(times) {
-            let fact = Fact::Offered {
-                certificate: &certificate(digit),
-                handshake: Some(Handshake::StartTls),
-            };
-            enter(&mut ledger, "Outbound", second, fact);
-        }
-        let newest = ledger.connectors.pop();
-        newest.map(|(_, entry)| entry).unwrap_or_default()
-    }
-
-    #[test]
-    fn a_change_is_another_certificate_than_the_one_before() {
-        for (digits, times, changes) in [
-            ("AAA", [1, 2, 3], 0),
-            ("AAB", [1, 2, 3], 1),
-            ("ABA", [1, 2, 3], 2),
-            ("ABB", [1, 2, 3], 1),
-            // A row that comes late from another file.
-            ("ABA", [1, 3, 2], 1),
-            // What a block cut short has lost is no other certificate.
-            ("A-A", [1, 2, 3], 0),
-            ("A-B", [1, 2, 3], 1),
-            ("-A-", [1, 2, 3], 0),
-        ] {
-            let ledger = offered(digits, &times);
-            assert_eq!(ledger.certificate_changes, changes, "{digits} at {times:?}");
-        }
-    }
-
-    #[test]
-    fn the_current_certificate_follows_the_times() {
-        let ledger = offered("ABA", &[1, 3, 2]);
-        let current = ledger.current(Some(Handshake::StartTls));
-        let span =
-            current.map(|presented| (presented.certificate.thumbprint, presented.span.count));
-        assert_eq!(span, Some((certificate('B').thumbprint, 1)));
-        assert_eq!(ledger.presented.len(), 2);
-    }
-
-    #[test]
-    fn connectors_certificates_and_texts_are_bounded() {
-        let mut ledger = Ledger::default();
-        for number in 0..MAX_CONNECTORS + 10 {
-            enter(&mut ledger, &format!("c{number:05}"), 1, Fact::Started);
-        }
-        assert_eq!(ledger.connectors().count(), MAX_CONNECTORS + 1);
-        let sessions = ledger.connectors().filter_map(|(_, entry)| entry.sessions);
-        let sessions: u64 = sessions.map(|span| span.count).sum();
-        assert_eq!(sessions, MAX_CONNECTORS as u64 + 10);
-        for number in 0..200 {
-            let text = format!("text {number}");
-            let refused = Refused {
-                class: ReplyClass::Other,
-                code: 550,
-                enhanced: None,
-                text: &text,
-                presented: None,
-                null_sender: false,
-            };
-            enter(&mut ledger, "c00000", 2, Fact::Refused(refused));
-            let error = text.clone();
-            enter(&mut ledger, "c00000", 2, Fact::TlsFailed { error });
-        }
-        let place = Place {
-            server: Arc::from("EX01"),
-            connector: Arc::from("c00000"),
-        };
-        let entry = ledger.connector(&place).cloned().unwrap_or_default();
-        assert_eq!(entry.refusals.len(), MAX_REPLIES + 1);
-        let refusals: u64 = entry
-            .refusals
-            .iter()
-            .map(|refusal| refusal.span.count)
-            .sum();
-        assert_eq!(
-            (refusals, entry.refusals_by_class[&ReplyClass::Other]),
-            (200, 200)
-        );
-        assert_eq!(entry.tls_failures.len(), MAX_TLS_ERRORS + 1);
-        assert_eq!(entry.tls_failures.values().sum::<u64>(), 200);
-    }
-}
+mod tests;

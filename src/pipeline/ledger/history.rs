@@ -82,12 +82,13 @@ pub struct Change {
 impl History {
     /// Enters a session: `None` presented no client certificate.
     pub(super) fn presented(&mut self, thumbprint: Option<Thumbprint>, time: Timestamp) {
-        // Nearly always the newest session goes on with the newest spell.
-        if let Some(last) = self.spells.last_mut()
-            && last.span.first_seen <= time
-            && last.covers(thumbprint, time)
+        // Nearly always a session goes on with the newest spell of what it presents. Those before ended too long before it.
+        let same = |spell: &&mut Spell| spell.thumbprint == thumbprint;
+        if let Some(newest) = self.spells.iter_mut().rev().find(same)
+            && newest.span.first_seen <= time
+            && newest.covers(thumbprint, time)
         {
-            last.span.add(time);
+            newest.span.add(time);
             return;
         }
         self.join(thumbprint, time);
