@@ -34,7 +34,10 @@ use crate::pipeline::outbox::wish::Reply;
 use crate::pipeline::outbox::wish::Wish;
 use crate::pipeline::record;
 use crate::pipeline::record::Row;
+use crate::pipeline::session::Listener;
+use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
+use crate::pipeline::session::Rows;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::ExpectedConnector;
@@ -54,8 +57,8 @@ pub struct Engine {
 struct Reading {
     sessions: Sessions,
     ledger: Arc<Ledger>,
-    first_millis: Option<i64>,
-    last_millis: Option<i64>,
+    /// Times of the earliest and the latest row, in milliseconds since 1970.
+    millis: Option<(i64, i64)>,
     /// The day when history was last looked through, in days since 1970.
     day: i64,
 }
@@ -68,7 +71,8 @@ impl Engine {
         let ledger = Arc::clone(&self.reading.ledger);
         let sessions = &self.reading.sessions;
         self.judging.expectations_changed(&ledger, sessions, now);
-        self.judging.follow_relay(&mut self.reading.sessions);
+        self.judging
+            .follow_relay(&mut self.reading.sessions.relay_watch);
     }
 
     /// Takes over the certificates that are known apart from the log. What follows shows at the next tick.
@@ -111,25 +115,28 @@ impl Engine {
     /// A ledger that a snapshot shares is copied here, once, and not at each observation.
     fn pass(&mut self, stream: StreamId, now: Timestamp) -> Pass<'_> {
         let Self { reading, judging } = self;
-        Pass {
+        let second = Second {
             stream,
             now,
-            sessions: &mut reading.sessions,
             ledger: Arc::make_mut(&mut reading.ledger),
-            first_millis: &mut reading.first_millis,
-            last_millis: &mut reading.last_millis,
             judging,
+        };
+        Pass {
+            rows: reading.sessions.rows(stream, second),
+            millis: &mut reading.millis,
         }
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
     pub fn end_stream(&mut self, stream: StreamId, now: Timestamp) {
         let Self { reading, judging } = self;
-        let ledger = Arc::make_mut(&mut reading.ledger);
-        reading.sessions.end(stream, &mut |observation| {
-            ledger.enter(&observation);
-            judging.observe(stream, &observation, now);
-        });
+        let second = Second {
+            stream,
+            now,
+            ledger: Arc::make_mut(&mut reading.ledger),
+            judging,
+        };
+        reading.sessions.end(stream, second);
     }
 
     /// The directory is no longer followed: connectors that no other directory tells of are not judged any more.
@@ -140,10 +147,13 @@ impl Engine {
             .stream(stream)
             .map(|known| Arc::clone(&known.server));
         let ledger = Arc::make_mut(&mut reading.ledger);
-        reading.sessions.forget(stream, &mut |observation| {
-            ledger.enter(&observation);
-            judging.observe(stream, &observation, now);
-        });
+        let second = Second {
+            stream,
+            now,
+            ledger,
+            judging,
+        };
+        reading.sessions.forget(stream, second);
         if let Some(server) = server
             && !reading
                 .sessions
@@ -193,7 +203,7 @@ impl Engine {
         self.judging.look_for_unseen(&reading.sessions, now);
         self.judging
             .reconsider(&reading.ledger, &reading.sessions, now);
-        self.judging.follow_relay(&mut reading.sessions);
+        self.judging.follow_relay(&mut reading.sessions.relay_watch);
     }
 
     /// What to send now, of what is on disk.
@@ -235,11 +245,9 @@ impl Engine {
 
     /// Times of the earliest and the latest row.
     pub fn row_times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
-        let reading = &self.reading;
-        (
-            reading.first_millis.map(record::timestamp),
-            reading.last_millis.map(record::timestamp),
-        )
+        let millis = self.reading.millis;
+        let (first, last) = millis.unzip();
+        (first.map(record::timestamp), last.map(record::timestamp))
     }
 
     /// The live sessions and the counts of each stream.
@@ -264,29 +272,37 @@ impl Engine {
 
 /// The engine while rows of one directory come in.
 struct Pass<'a> {
+    rows: Option<Rows<'a, Second<'a>>>,
+    millis: &'a mut Option<(i64, i64)>,
+}
+
+/// The second half of the way, from what sessions show on.
+struct Second<'a> {
     stream: StreamId,
     now: Timestamp,
-    sessions: &'a mut Sessions,
     ledger: &'a mut Ledger,
-    first_millis: &'a mut Option<i64>,
-    last_millis: &'a mut Option<i64>,
     judging: &'a mut Judging,
 }
 
 impl Pass<'_> {
     fn row(&mut self, row: &Row<'_>) {
-        let first = self.first_millis.get_or_insert(row.millis);
+        let (first, last) = self.millis.get_or_insert((row.millis, row.millis));
         *first = row.millis.min(*first);
-        let last = self.last_millis.get_or_insert(row.millis);
         *last = row.millis.max(*last);
-        self.sessions.row(self.stream, row, &mut |observation| {
-            self.ledger.enter(&observation);
-            self.judging.observe(self.stream, &observation, self.now);
-        });
+        let Some(rows) = &mut self.rows else { return };
+        rows.row(row);
         // The very next row may show that relay works again.
-        if self.judging.relay_changed {
-            self.judging.follow_relay(self.sessions);
+        let (second, relay_watch) = rows.listener();
+        if second.judging.relay_changed {
+            second.judging.follow_relay(relay_watch);
         }
+    }
+}
+
+impl Listener for Second<'_> {
+    fn hear(&mut self, observation: Observation<'_>) {
+        self.ledger.enter(&observation);
+        self.judging.observe(self.stream, &observation, self.now);
     }
 }
 

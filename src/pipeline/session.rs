@@ -12,6 +12,8 @@ mod dialogue;
 mod greetings;
 mod kept;
 mod live;
+mod rows;
+mod table;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -27,7 +29,6 @@ use serde::Serialize;
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::known::KnownCertificates;
 use crate::pipeline::record;
-use crate::pipeline::record::Event;
 use crate::pipeline::record::Row;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::reply::EnhancedCode;
@@ -36,10 +37,12 @@ use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
 use crate::pipeline::session::greetings::Greetings;
 use crate::pipeline::session::kept::Journal;
-use crate::pipeline::session::live::Order;
 use crate::pipeline::session::live::Scene;
-use crate::pipeline::session::live::Session;
+use crate::pipeline::session::table::Live;
 use crate::pipeline::tls;
+
+pub use crate::pipeline::session::rows::Listener;
+pub use crate::pipeline::session::rows::Rows;
 
 /// How many sessions may be live at once. A server opens at most some thousands of connections; failed connects, which
 /// the log never closes, fill the rest until the oldest are let go.
@@ -113,7 +116,7 @@ pub enum Fact<'a> {
     /// A command was refused with 4xx or 5xx.
     Refused(Refused<'a>),
     /// A recipient outside the tenant's accepted domains was accepted, on a connector for which
-    /// [`Sessions::watch_relay`] asked.
+    /// [`RelayWatch::set`] asked.
     Relayed {
         /// Whether the mail had the null sender.
         null_sender: bool,
@@ -197,11 +200,20 @@ pub struct Place {
     pub connector: Arc<str>,
 }
 
-/// The live sessions.
-type Live = HashMap<(StreamId, SessionId), Box<Session>, FixedState>;
-
 /// The accepted domains of connectors whose relay is followed.
-type RelayWatch = HashMap<Place, Arc<[String]>>;
+#[derive(Debug, Default)]
+pub struct RelayWatch(HashMap<Place, Arc<[String]>>);
+
+impl RelayWatch {
+    /// From now on says [`Fact::Relayed`] when a session of this connector has a recipient accepted whose domain is
+    /// none of the given ones nor below one of them. `None` ends the watch.
+    pub fn set(&mut self, place: &Place, accepted_domains: Option<Arc<[String]>>) {
+        match accepted_domains {
+            Some(domains) => self.0.insert(place.clone(), domains),
+            None => self.0.remove(place),
+        };
+    }
+}
 
 /// What is known of a stream apart from its sessions.
 #[derive(Clone, Debug)]
@@ -225,12 +237,12 @@ pub struct Stream {
 pub struct Sessions {
     /// By number; `None`: the stream was forgotten.
     streams: Vec<Option<Stream>>,
-    /// Each in a place of its own: the table is up to two thirds empty, and is copied when it grows.
     live: Live,
-    connectors: HashMap<Vec<u8>, Arc<str>, FixedState>,
+    connectors: ConnectorNames,
     certificates: KnownCertificates,
     greetings: Greetings,
-    relay_watch: RelayWatch,
+    /// Where relay is followed.
+    pub relay_watch: RelayWatch,
     /// Sessions let go because [`MAX_LIVE_SESSIONS`] was reached.
     pub evicted: u64,
     journal: Option<Journal>,
@@ -284,100 +296,41 @@ impl Sessions {
         numbered.filter_map(|(id, stream)| Some((id, stream.as_ref()?)))
     }
 
-    /// From now on says [`Fact::Relayed`] when a session of this connector has a recipient accepted whose domain is
-    /// none of the given ones nor below one of them. `None` ends the watch.
-    pub fn watch_relay(&mut self, place: &Place, accepted_domains: Option<Arc<[String]>>) {
-        match accepted_domains {
-            Some(domains) => self.relay_watch.insert(place.clone(), domains),
-            None => self.relay_watch.remove(place),
-        };
-    }
-
     /// Takes one row and hands out what it shows.
     pub fn row(&mut self, stream: StreamId, row: &Row<'_>, each: &mut impl FnMut(Observation<'_>)) {
-        let key = (stream, row.session);
-        let Some(Some(source)) = self.streams.get_mut(stream.0 as usize) else {
-            return;
-        };
-        source.last_millis = source.last_millis.max(Some(row.millis));
-        source.changed = true;
-        let known = self.live.get_mut(&key);
-        let begins = known.is_none();
-        let session = if let Some(session) = known {
-            session
-        } else {
-            if self.live.len() >= MAX_LIVE_SESSIONS {
-                self.evicted += make_room(&mut self.live, self.journal.as_mut());
-            }
-            let connector = connector_name(&mut self.connectors, row.connector);
-            let session = Session::new(connector, row);
-            self.live.entry(key).or_insert(Box::new(session))
-        };
-        let order = if begins {
-            Order::Next
-        } else {
-            session.order(row)
-        };
-        if order == Order::Duplicate {
-            source.duplicate_rows += 1;
-            return;
-        }
-        let mut scene = Scene {
-            server: &source.server,
-            certificates: &mut self.certificates,
-            greetings: &mut self.greetings,
-            relay_watch: &self.relay_watch,
-            each,
-        };
-        if begins {
-            scene.say(session, row.time(), Fact::Started);
-        }
-        if order == Order::Gap {
-            source.sequence_gaps += 1;
-            // What follows lost rows may belong to another block, the peer's above all, or to another reply.
-            session.flush(row.time(), &mut scene);
-        }
-        session.row(row, &mut scene);
-        if row.event == Event::Disconnect {
-            let gone = self.live.remove(&key);
-            if let (Some(journal), Some(gone)) = (&mut self.journal, gone) {
-                journal.gone(key, gone.kept);
-            }
-        } else if let Some(journal) = &mut self.journal {
-            journal.changed(key, &mut session.kept);
+        if let Some(mut rows) = self.rows(stream, each) {
+            rows.row(row);
         }
     }
 
     /// The stream has ended for good: says what its live sessions still hold, and forgets them.
-    pub fn end(&mut self, stream: StreamId, each: &mut impl FnMut(Observation<'_>)) {
+    pub fn end(&mut self, stream: StreamId, listener: impl Listener) {
         let Some(Some(Stream { server, .. })) = self.streams.get(stream.0 as usize) else {
             return;
         };
-        let certificates = &mut self.certificates;
-        let greetings = &mut self.greetings;
-        let relay_watch = &self.relay_watch;
+        let mut scene = Scene {
+            server: Arc::clone(server),
+            certificates: &mut self.certificates,
+            greetings: &mut self.greetings,
+            relay_watch: &mut self.relay_watch,
+            listener,
+        };
         let mut journal = self.journal.as_mut();
-        self.live.retain(|(owner, id), session| {
-            if *owner == stream {
+        self.live.retain(|key, session| {
+            let (owner, _) = key;
+            if owner == stream {
                 if let Some(journal) = &mut journal {
-                    journal.gone((*owner, *id), session.kept);
+                    journal.gone(key, session.kept);
                 }
-                let mut scene = Scene {
-                    server,
-                    certificates: &mut *certificates,
-                    greetings: &mut *greetings,
-                    relay_watch,
-                    each: &mut *each,
-                };
                 session.flush(record::timestamp(session.last_millis), &mut scene);
             }
-            *owner != stream
+            owner != stream
         });
     }
 
     /// Ends a stream and forgets its counts, too.
-    pub fn forget(&mut self, stream: StreamId, each: &mut impl FnMut(Observation<'_>)) {
-        self.end(stream, each);
+    pub fn forget(&mut self, stream: StreamId, listener: impl Listener) {
+        self.end(stream, listener);
         if let Some(stream) = self.streams.get_mut(stream.0 as usize)
             && let Some(Stream {
                 name: Some(name), ..
@@ -394,42 +347,28 @@ impl Sessions {
     }
 }
 
-/// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
-fn make_room(live: &mut Live, mut journal: Option<&mut Journal>) -> u64 {
-    let age = |session: &Session| (session.last_millis, session.id.0);
-    let mut ages: Vec<_> = live.values().map(|session| age(session)).collect();
-    let quarter = ages.len() / 4;
-    let (_, &mut oldest_kept, _) = ages.select_nth_unstable(quarter);
-    let before = live.len();
-    live.retain(|key, session| {
-        let stays = age(session) >= oldest_kept;
-        if let (false, Some(journal)) = (stays, &mut journal) {
-            journal.gone(*key, session.kept);
-        }
-        stays
-    });
-    (before - live.len()) as u64
-}
-
 /// One name is one allocation, however many sessions have it.
-fn connector_name(
-    names: &mut HashMap<Vec<u8>, Arc<str>, FixedState>,
-    cell: record::Cell<'_>,
-) -> Arc<str> {
-    const MAX_NAMES: usize = 4096;
-    if let Some(name) = names.get(cell.raw()) {
-        return Arc::clone(name);
-    }
-    let bytes = cell.bytes();
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_CONNECTOR_BYTES)]);
-    let name: Arc<str> = Arc::from(text.as_ref());
-    if cell.raw().len() <= MAX_CONNECTOR_BYTES {
-        if names.len() >= MAX_NAMES {
-            names.clear();
+#[derive(Debug, Default)]
+struct ConnectorNames(HashMap<Vec<u8>, Arc<str>, FixedState>);
+
+impl ConnectorNames {
+    fn name(&mut self, cell: record::Cell<'_>) -> Arc<str> {
+        const MAX_NAMES: usize = 4096;
+        let Self(names) = self;
+        if let Some(name) = names.get(cell.raw()) {
+            return Arc::clone(name);
         }
-        names.insert(cell.raw().to_vec(), Arc::clone(&name));
+        let bytes = cell.bytes();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_CONNECTOR_BYTES)]);
+        let name: Arc<str> = Arc::from(text.as_ref());
+        if cell.raw().len() <= MAX_CONNECTOR_BYTES {
+            if names.len() >= MAX_NAMES {
+                names.clear();
+            }
+            names.insert(cell.raw().to_vec(), Arc::clone(&name));
+        }
+        name
     }
-    name
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::pipeline::saved::Written;
 use crate::pipeline::session::Handshake;
 use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
+use crate::pipeline::session::RelayWatch;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::Judged;
@@ -271,7 +272,7 @@ impl Judging {
 
     /// Where relay is denied, and only there, sessions tell whether a recipient outside the accepted domains gets
     /// through again.
-    pub(super) fn follow_relay(&mut self, sessions: &mut Sessions) {
+    pub(super) fn follow_relay(&mut self, relay_watch: &mut RelayWatch) {
         self.relay_changed = false;
         for (place, watched) in &mut self.watched {
             let denied = watched.findings.is_denied();
@@ -285,7 +286,7 @@ impl Judging {
                 .and_then(|expectation| expectation.accepted_domains.as_deref())
                 .filter(|_| denied)
                 .map(Arc::from);
-            sessions.watch_relay(place, domains);
+            relay_watch.set(place, domains);
         }
     }
 

@@ -20,20 +20,19 @@ use crate::pipeline::saved::Changes;
 use crate::pipeline::saved::Saved;
 use crate::pipeline::saved::Table;
 use crate::pipeline::saved::Unreadable;
-use crate::pipeline::session::Live;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::session::Sessions;
 use crate::pipeline::session::Stream;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::session::live::Kept;
 use crate::pipeline::session::live::Session;
+use crate::pipeline::session::table::Key;
+use crate::pipeline::session::table::Live;
 
 /// How many certificates are kept for live sessions before those that none refers to any more are thrown out.
 const MAX_KEPT_CERTIFICATES: usize = 1024;
 /// The key of the counts of all sessions.
 const COUNTS: &str = "sessions";
-
-type Key = (StreamId, SessionId);
 
 /// What changed since the last commit.
 #[derive(Debug)]
@@ -83,8 +82,8 @@ impl Journal {
         for key in self.certificates.drain() {
             changes.remove(Table::Certificate, key);
         }
-        for (key, session) in live {
-            self.changed(*key, &mut session.kept);
+        for (key, session) in live.iter_mut() {
+            self.changed(key, &mut session.kept);
         }
     }
 }
@@ -163,8 +162,8 @@ impl Sessions {
         };
         journal.certificates.clear();
         journal.evicted = 0;
-        for (key, session) in &mut self.live {
-            journal.changed(*key, &mut session.kept);
+        for (key, session) in self.live.iter_mut() {
+            journal.changed(key, &mut session.kept);
         }
     }
 
@@ -216,7 +215,7 @@ impl Sessions {
             let stream = self.streams.get(key.0.0 as usize);
             let is_kept = stream
                 .is_some_and(|stream| stream.as_ref().is_some_and(|stream| stream.name.is_some()));
-            let Some(session) = self.live.get_mut(&key).filter(|_| is_kept) else {
+            let Some(session) = self.live.get_mut(key).filter(|_| is_kept) else {
                 continue;
             };
             session.kept = Kept {
@@ -293,7 +292,7 @@ impl Sessions {
             } else {
                 names.insert(Arc::clone(&session.connector));
             }
-            sessions.live.insert(key, Box::new(session));
+            sessions.live.insert(key, session);
         }
         for certificate in certificates.values() {
             sessions.remember(certificate);

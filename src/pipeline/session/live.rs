@@ -22,6 +22,7 @@ use crate::pipeline::reply::Reply;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::session::Fact;
 use crate::pipeline::session::Handshake;
+use crate::pipeline::session::Listener;
 use crate::pipeline::session::Observation;
 use crate::pipeline::session::Place;
 use crate::pipeline::session::Presentation;
@@ -40,27 +41,28 @@ const MAX_FOLLOWED_RECIPIENTS: usize = 256;
 const MAX_REFUSAL_BYTES: usize = 1024;
 
 /// What a session needs from its surroundings while it takes a row.
-pub(super) struct Scene<'a, F> {
-    pub(super) server: &'a Arc<str>,
+#[derive(Debug)]
+pub(super) struct Scene<'a, L> {
+    pub(super) server: Arc<str>,
     pub(super) certificates: &'a mut KnownCertificates,
     pub(super) greetings: &'a mut Greetings,
-    pub(super) relay_watch: &'a RelayWatch,
-    pub(super) each: &'a mut F,
+    pub(super) relay_watch: &'a mut RelayWatch,
+    pub(super) listener: L,
 }
 
-impl<F> Scene<'_, F> {
+impl<L> Scene<'_, L> {
     fn place(&self, session: &Session) -> Place {
         Place {
-            server: Arc::clone(self.server),
+            server: Arc::clone(&self.server),
             connector: Arc::clone(&session.connector),
         }
     }
 }
 
-impl<F: FnMut(Observation<'_>)> Scene<'_, F> {
+impl<L: Listener> Scene<'_, L> {
     pub(super) fn say(&mut self, session: &Session, time: Timestamp, fact: Fact<'_>) {
-        (self.each)(Observation {
-            server: self.server,
+        self.listener.hear(Observation {
+            server: &self.server,
             connector: &session.connector,
             session: session.id,
             time,
@@ -182,6 +184,11 @@ impl Session {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn last_sequence(&self) -> u32 {
+        self.last_sequence
+    }
+
     pub(super) fn order(&mut self, row: &Row<'_>) -> Order {
         if row.sequence <= self.last_sequence {
             return Order::Duplicate;
@@ -198,11 +205,7 @@ impl Session {
         Order::Gap
     }
 
-    pub(super) fn row<F: FnMut(Observation<'_>)>(
-        &mut self,
-        row: &Row<'_>,
-        scene: &mut Scene<'_, F>,
-    ) {
+    pub(super) fn row<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         match row.event {
             Event::Information => self.information(row, scene),
             Event::Send => {
@@ -219,16 +222,12 @@ impl Session {
     }
 
     /// Says what is still held back, because the rows that would complete it do not come.
-    pub(super) fn flush<F: FnMut(Observation<'_>)>(
-        &mut self,
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    pub(super) fn flush<L: Listener>(&mut self, time: Timestamp, scene: &mut Scene<'_, L>) {
         self.end_block(scene);
         self.end_refusal(time, scene);
     }
 
-    fn information<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+    fn information<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let context = row.context.bytes();
         match label(&context) {
             Label::OwnBlockStart => {
@@ -259,7 +258,7 @@ impl Session {
     }
 
     /// A labelled row of form A. Without an open block it belongs to the peer's certificate.
-    fn block_row<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+    fn block_row<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let Some(open) = &mut self.block else { return };
         match open.block.row(&row.context.bytes(), &row.data.bytes()) {
             BlockStep::Continues => {}
@@ -275,23 +274,23 @@ impl Session {
 
     /// The session moves on: a block that was cut short says what it has.
     #[inline]
-    fn end_block<F: FnMut(Observation<'_>)>(&mut self, scene: &mut Scene<'_, F>) {
+    fn end_block<L: Listener>(&mut self, scene: &mut Scene<'_, L>) {
         if let Some(open) = self.block.take() {
             self.cut_short(*open, scene);
         }
     }
 
     #[cold]
-    fn cut_short<F: FnMut(Observation<'_>)>(&mut self, open: OpenBlock, scene: &mut Scene<'_, F>) {
+    fn cut_short<L: Listener>(&mut self, open: OpenBlock, scene: &mut Scene<'_, L>) {
         let certificate = scene.certificates.block(open.block.finish());
         self.offer(certificate, open.since, scene);
     }
 
-    fn offer<F: FnMut(Observation<'_>)>(
+    fn offer<L: Listener>(
         &mut self,
         certificate: Arc<Certificate>,
         time: Timestamp,
-        scene: &mut Scene<'_, F>,
+        scene: &mut Scene<'_, L>,
     ) {
         let handshake = self.phase.handshake();
         self.offered = Some(certificate);
@@ -304,12 +303,7 @@ impl Session {
         }
     }
 
-    fn secured<F: FnMut(Observation<'_>)>(
-        &mut self,
-        context: &[u8],
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn secured<L: Listener>(&mut self, context: &[u8], time: Timestamp, scene: &mut Scene<'_, L>) {
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
         self.presented = match (phase, self.offered.take()) {
             (
@@ -328,38 +322,38 @@ impl Session {
         scene.say(self, time, fact);
     }
 
-    fn command<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+    fn command<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let data = row.data.raw();
         let index = self.dialogue.sent;
         self.dialogue.sent = index.saturating_add(1);
-        self.dialogue.greeting = false;
-        match data.first().map(u8::to_ascii_uppercase) {
-            Some(b'E' | b'H') => self.dialogue.greeting = true,
-            Some(b'S') if is_command(data, b"STARTTLS") => self.ask(Handshake::StartTls),
-            Some(b'X') if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
-            Some(b'M') => {
+        let first = data.first().map_or(0, u8::to_ascii_uppercase);
+        self.dialogue.greeting = matches!(first, b'E' | b'H');
+        // What the next command is, no processor foresees: those of which nothing follows pass without a branch of their
+        // own.
+        if !matches!(first, b'M' | b'R' | b'S' | b'X') {
+            return;
+        }
+        match first {
+            b'M' => {
                 if let Some(null_sender) = is_null_sender(data) {
                     self.mail(null_sender, row.time(), scene);
                 }
             }
-            Some(b'R') if !scene.relay_watch.is_empty() => {
-                if let Some(accepted) = scene.relay_watch.get(&scene.place(self))
+            b'R' if !scene.relay_watch.0.is_empty() => {
+                if let Some(accepted) = scene.relay_watch.0.get(&scene.place(self))
                     && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
                     && is_outside(&row.data.bytes(), accepted)
                 {
                     self.dialogue.outside.push(index);
                 }
             }
+            b'S' if is_command(data, b"STARTTLS") => self.ask(Handshake::StartTls),
+            b'X' if is_command(data, b"X-ANONYMOUSTLS") => self.ask(Handshake::AnonymousTls),
             _ => {}
         }
     }
 
-    fn mail<F: FnMut(Observation<'_>)>(
-        &mut self,
-        null_sender: bool,
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn mail<L: Listener>(&mut self, null_sender: bool, time: Timestamp, scene: &mut Scene<'_, L>) {
         self.dialogue.null_sender = null_sender;
         // What an answer to an earlier recipient would mean is not known any more.
         self.dialogue.outside.clear();
@@ -375,7 +369,7 @@ impl Session {
         self.offered = None;
     }
 
-    fn reply<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+    fn reply<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let data = row.data.raw();
         let Some((code, more)) = Reply::code(data) else {
             return;
@@ -407,12 +401,7 @@ impl Session {
 
     /// The last line of a reply: the oldest command without an answer has its answer now. (354 is not one: the reply
     /// to the message itself follows.)
-    fn answered<F: FnMut(Observation<'_>)>(
-        &mut self,
-        code: u16,
-        row: &Row<'_>,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn answered<L: Listener>(&mut self, code: u16, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let dialogue = &mut self.dialogue;
         if dialogue.answered >= dialogue.sent {
             return;
@@ -428,12 +417,7 @@ impl Session {
         }
     }
 
-    fn banner<F: FnMut(Observation<'_>)>(
-        &mut self,
-        data: &[u8],
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn banner<L: Listener>(&mut self, data: &[u8], time: Timestamp, scene: &mut Scene<'_, L>) {
         if reply::banner_is_masked(data) {
             scene.say(self, time, Fact::BannerMasked);
         } else if reply::banner_host(data).is_some_and(reply::is_exchange_online) {
@@ -442,7 +426,7 @@ impl Session {
     }
 
     /// A line of an EHLO answer.
-    fn hello<F: FnMut(Observation<'_>)>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, F>) {
+    fn hello<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let Some(greeting) = scene.greetings.read(row.data) else {
             return;
         };
@@ -455,12 +439,7 @@ impl Session {
 
     /// One line of a refusal. A refusal of several lines counts once, with its lines put together and the gravest class
     /// of any.
-    fn refused<F: FnMut(Observation<'_>)>(
-        &mut self,
-        data: &[u8],
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn refused<L: Listener>(&mut self, data: &[u8], time: Timestamp, scene: &mut Scene<'_, L>) {
         let Some(reply) = Reply::parse(data) else {
             return;
         };
@@ -488,11 +467,7 @@ impl Session {
         }
     }
 
-    fn end_refusal<F: FnMut(Observation<'_>)>(
-        &mut self,
-        time: Timestamp,
-        scene: &mut Scene<'_, F>,
-    ) {
+    fn end_refusal<L: Listener>(&mut self, time: Timestamp, scene: &mut Scene<'_, L>) {
         let Some(open) = self.refusal.take() else {
             return;
         };

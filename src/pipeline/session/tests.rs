@@ -87,7 +87,7 @@ fn watching() -> (Sessions, StreamId) {
     };
     let accepted: Arc<[String]> =
         Arc::from(["contoso.com".to_owned(), "*.adatum.example".to_owned()]);
-    sessions.watch_relay(&place, Some(accepted));
+    sessions.relay_watch.set(&place, Some(accepted));
     (sessions, stream)
 }
 
@@ -105,7 +105,7 @@ fn feed(sessions: &mut Sessions, stream: StreamId, text: &str) -> Told {
 fn tell(story: &[&str]) -> Vec<String> {
     let (mut sessions, stream) = watching();
     let mut facts = feed(&mut sessions, stream, &rows(1, story)).facts;
-    sessions.end(stream, &mut |observation| {
+    sessions.end(stream, |observation: Observation<'_>| {
         facts.extend(said(&observation.fact));
     });
     facts
