@@ -2,7 +2,7 @@
 //!
 //! Every stage knows only those before it:
 //!
-//! 1. [`lines`] cuts bytes into lines, however they arrive; [`marks`] finds line breaks, commas and quotes.
+//! 1. [`lines`] cuts bytes into lines, however they arrive; [`outline`] finds where they and their cells end.
 //! 2. [`record`] reads a line as a row of nine cells; [`mod@file`] follows one file and refuses what is no send log.
 //! 3. [`reply`], [`tls`] and [`certificate`] read what stands in the cells.
 //! 4. [`session`] follows the rows of one SMTP session and says what it shows: observations.
@@ -30,8 +30,8 @@ pub mod health;
 pub mod inventory;
 pub mod ledger;
 pub mod lines;
-pub mod marks;
 pub mod outbox;
+pub mod outline;
 pub mod preflight;
 pub mod record;
 pub mod reply;

@@ -177,7 +177,7 @@ impl Content {
             Line::Text([], _) => {}
             Line::Text(text @ [b'#', ..], _) => self.header(text),
             // Only a reference is taken: a row is too large to be moved once in a row.
-            Line::Text(text, signs) => match &self.rows.read(text, signs) {
+            Line::Text(text, outline) => match &self.rows.read(text, outline) {
                 Ok(row) => {
                     self.tally.rows += 1;
                     each(row);
@@ -212,6 +212,8 @@ fn is_utf16(first_line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ROW: &[u8] =
@@ -263,5 +265,49 @@ mod tests {
         assert_eq!(whole.tally().rows, 1);
         let mut half = read(&ROW[..40]);
         assert!(!half.take_unfinished(|_| {}));
+    }
+
+    /// A row, or nearly one.
+    fn row() -> impl Strategy<Value = String> {
+        let cell = || ("[ab\",]{0,3}", prop_oneof![0..9usize, 30..200usize], 0..4u8);
+        let cell = move || {
+            cell().prop_map(|(text, length, kind)| {
+                let cell = format!("{text}{}", "x".repeat(length));
+                match kind {
+                    0 => cell,
+                    1 => format!("\"{}\"", cell.replace('"', "\"\"")),
+                    _ => cell.replace(['"', ','], "y"),
+                }
+            })
+        };
+        let id = "08DE41A5B3C2D1[0-9A-Fa-g]{2}";
+        let number = prop_oneof![8 => "[0-9]{1,6}", 1 => "[0-9x]{0,3}"];
+        let event = prop_oneof![8 => "[-+<>*]", 1 => "[a<\"]{0,2}"];
+        let end = prop_oneof![4 => Just("\r\n"), 1 => Just("\n")];
+        let address = prop_oneof![4 => "[0-9.:]{0,20}", 1 => "[0-9.:\"]{0,40}"];
+        (cell(), id, number, address, event, cell(), cell(), end).prop_map(
+            |(connector, id, number, address, event, data, context, end)| {
+                format!("2026-01-01T00:00:01.000Z,{connector},{id},{number},{address},{address},{event},{data},{context}{end}")
+            },
+        )
+    }
+
+    proptest! {
+        /// Wherever a row stands and whatever stands around it, it is read as it is by itself.
+        #[test]
+        fn rows_are_read_as_each_by_itself(rows in proptest::collection::vec(row(), 0..60), cut in 1..9_000usize) {
+            let text = rows.concat();
+            let mut found = Vec::new();
+            let mut file = LogFile::default();
+            for chunk in text.as_bytes().chunks(cut) {
+                file.feed(chunk, |row| found.push(format!("{row:?}")));
+            }
+            let mut reader = RowReader::default();
+            let lines = rows.iter().map(|row| row.trim_end_matches('\n'));
+            let lines = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
+            let read = lines.filter_map(|line| reader.read(line.as_bytes(), None).ok().map(|row| format!("{row:?}")));
+            let expected: Vec<_> = read.collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

@@ -11,8 +11,8 @@
 
 use memchr::memchr;
 
-use crate::pipeline::marks::Marks;
-use crate::pipeline::marks::Signs;
+use crate::pipeline::outline::Outline;
+use crate::pipeline::outline::Outlines;
 
 /// The longest line that is kept, in bytes. Exchange copies at most 32 KiB of a server's answer into a row; what is
 /// longer than this is not a protocol log row, and is skipped to its newline and counted.
@@ -27,9 +27,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// What stands between two newlines.
 #[derive(Clone, Copy, Debug)]
 pub enum Line<'a> {
-    /// A complete line without its CR and LF, and without the byte order mark of a file; and where its signs are, unless it
-    /// straddles two reads or is long.
-    Text(&'a [u8], Option<Signs<'a>>),
+    /// A complete line without its CR and LF, and without the byte order mark of a file; and its outline, if it is like
+    /// nearly all rows and does not straddle two reads.
+    Text(&'a [u8], Option<&'a Outline>),
     /// A line of more than [`MAX_LINE_BYTES`] came to its end.
     TooLong,
     /// The beginning of a row and a run of NUL bytes behind it were dropped; `bytes` counts both.
@@ -67,20 +67,20 @@ impl Lines {
     /// Hands every line that `chunk` completes to `each`, in order.
     pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Line<'_>)) {
         self.fed += chunk.len() as u64;
-        let mut marks = Marks::default();
+        let mut outlines = Outlines::default();
         let mut rest = chunk;
         while !rest.is_empty() {
             let taken = if self.is_inside_line() {
                 self.end_of_line(rest, &mut each)
             } else {
-                self.whole_lines(rest, &mut marks, &mut each)
+                self.whole_lines(rest, &mut outlines, &mut each)
             };
             rest = &rest[taken..];
         }
     }
 
     /// Goes on with the unfinished line, up to its end if the text has it. How much of the text was taken.
-    fn end_of_line(&mut self, text: &[u8], each: &mut impl FnMut(Line<'_>)) -> usize {
+    fn end_of_line(&mut self, text: &[u8], each: &mut dyn FnMut(Line<'_>)) -> usize {
         let Some(newline) = memchr(b'\n', text) else {
             self.extend(text, each);
             return text.len();
@@ -96,13 +96,15 @@ impl Lines {
     fn whole_lines(
         &mut self,
         text: &[u8],
-        marks: &mut Marks,
+        outlines: &mut Outlines,
         each: &mut impl FnMut(Line<'_>),
     ) -> usize {
-        let stretch = &text[..marks.mark(text)];
-        let taken = marks.each_line(|start, end, signs| {
-            self.whole(&stretch[start..end], signs, each);
-        });
+        let stretch = &text[..outlines.find(text)];
+        let mut taken = 0;
+        for (newline, outline) in outlines.lines() {
+            self.whole(&stretch[taken..newline], outline, each);
+            taken = newline + 1;
+        }
         if taken == 0 {
             self.extend(stretch, each);
             return stretch.len();
@@ -127,17 +129,17 @@ impl Lines {
 
     /// A line that lies in one piece within the caller's buffer. Only a long one can hold a long run of NUL bytes.
     #[inline]
-    fn whole(&mut self, line: &[u8], signs: Signs<'_>, each: &mut impl FnMut(Line<'_>)) {
+    fn whole(&mut self, line: &[u8], outline: Option<&Outline>, each: &mut impl FnMut(Line<'_>)) {
         if !self.begun || line.len() as u64 >= MIN_NUL_DAMAGE_BYTES && memchr(0, line).is_some() {
             self.extend(line, each);
             self.finish(each);
         } else {
-            each(Line::Text(without_cr(line), Some(signs)));
+            each(Line::Text(without_cr(line), outline));
         }
     }
 
     /// Adds a piece without newline to the unfinished line.
-    fn extend(&mut self, mut piece: &[u8], each: &mut impl FnMut(Line<'_>)) {
+    fn extend(&mut self, mut piece: &[u8], each: &mut dyn FnMut(Line<'_>)) {
         while !piece.is_empty() {
             let nuls = piece.iter().take_while(|&&byte| byte == 0).count();
             self.nuls += nuls as u64;
@@ -153,7 +155,7 @@ impl Lines {
     }
 
     /// Something other than NUL follows: now the NUL bytes seen last are either data or damage.
-    fn settle_nuls(&mut self, each: &mut impl FnMut(Line<'_>)) {
+    fn settle_nuls(&mut self, each: &mut dyn FnMut(Line<'_>)) {
         let nuls = std::mem::take(&mut self.nuls);
         if nuls >= MIN_NUL_DAMAGE_BYTES {
             let bytes = self.carry.len() as u64 + self.overlong + nuls;
@@ -176,7 +178,7 @@ impl Lines {
         }
     }
 
-    fn finish(&mut self, each: &mut impl FnMut(Line<'_>)) {
+    fn finish(&mut self, each: &mut dyn FnMut(Line<'_>)) {
         self.settle_nuls(each);
         if std::mem::take(&mut self.overlong) > 0 {
             each(Line::TooLong);

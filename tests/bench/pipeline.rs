@@ -12,7 +12,7 @@ use certdrift::pipeline::certificate::row::parse_row;
 use certdrift::pipeline::file::LogFile;
 use certdrift::pipeline::lines::Line;
 use certdrift::pipeline::lines::Lines;
-use certdrift::pipeline::marks::Marks;
+use certdrift::pipeline::outline::Outlines;
 use certdrift::pipeline::record::Row;
 use certdrift::pipeline::record::RowReader;
 use certdrift::pipeline::session::Sessions;
@@ -60,19 +60,40 @@ fn lines(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn record(bencher: Bencher<'_, '_>) {
-    let marked = |line| {
-        let mut marks = Marks::default();
-        marks.mark(line);
-        (line, marks)
+    let outlined = |line: &'static [u8]| {
+        let mut outlines = Outlines::default();
+        outlines.find(&[line, b"\r\n"].concat());
+        let outline = outlines
+            .lines()
+            .next()
+            .and_then(|(_, outline)| outline.copied());
+        (line, outline)
     };
-    let lines: Vec<_> = row_lines().into_iter().map(marked).collect();
+    let lines: Vec<_> = row_lines().into_iter().map(outlined).collect();
     bencher.counter(ItemsCount::new(lines.len())).bench(|| {
         let mut reader = RowReader::default();
-        let read = lines.iter().filter(|(line, marks)| {
-            let signs = marks.signs_from(0);
-            reader.read(black_box(line), Some(signs)).is_ok()
-        });
+        let read = lines
+            .iter()
+            .filter(|(line, outline)| reader.read(black_box(line), outline.as_ref()).is_ok());
         read.count()
+    });
+}
+
+#[divan::bench]
+fn outlines(bencher: Bencher<'_, '_>) {
+    bencher.counter(BytesCount::of_slice(LOG)).bench_local(|| {
+        let mut outlines = Outlines::default();
+        let (mut at, mut count) = (0, 0);
+        while at < LOG.len() {
+            let looked_at = outlines.find(black_box(&LOG[at..]));
+            count += outlines
+                .lines()
+                .filter(|(_, outline)| outline.is_some())
+                .count();
+            let last = outlines.lines().last();
+            at += last.map_or(looked_at, |(newline, _)| newline + 1);
+        }
+        count
     });
 }
 

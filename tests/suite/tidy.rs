@@ -9,7 +9,7 @@ use std::process::Command;
 const STAGES: &[&str] = &[
     "shown",
     "saved",
-    "marks",
+    "outline",
     "lines",
     "record",
     "file",

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use crate::pipeline::marks::Signs;
-
 /// One cell, as it stands in the line.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Cell<'a> {
@@ -18,7 +16,11 @@ pub struct Cell<'a> {
 impl<'a> Cell<'a> {
     /// A cell without quotes inside.
     fn plain(raw: &'a [u8]) -> Self {
-        let doubled = false;
+        Self::new(raw, false)
+    }
+
+    /// A cell whose quotes around it are taken off.
+    pub(super) fn new(raw: &'a [u8], doubled: bool) -> Self {
         Self { raw, doubled }
     }
 
@@ -62,9 +64,6 @@ pub(super) struct Cells<'a> {
     pub(super) context: Cell<'a>,
 }
 
-/// Length of a session id.
-pub(super) const SESSION: usize = 16;
-
 impl<'a> Cells<'a> {
     /// Takes the cells from `start` on one after the other. `None`: they are fewer or more, or a quote is not closed.
     pub(super) fn one_by_one(line: &'a [u8], start: usize) -> Option<Self> {
@@ -86,94 +85,6 @@ impl<'a> Cells<'a> {
             context,
         })
     }
-
-    /// The same from the places of commas and quotes, for rows as nearly all of them are: the name of the connector
-    /// takes less than 64 bytes, and so do the four cells behind the session id together, which are not quoted. `None`:
-    /// this may be another row, or none.
-    ///
-    /// What is behind the line has marks, too. So every place is looked up in the line, and leads nowhere if it is not
-    /// in it.
-    #[inline]
-    pub(super) fn at_signs(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<Self> {
-        let (connector, connector_end) = if line.get(start) == Some(&b'"') {
-            quoted_at(line, start, signs)?
-        } else {
-            let end = start + signs.commas(start).trailing_zeros() as usize;
-            (Cell::plain(line.get(start..end)?), end)
-        };
-        let session_end = connector_end + 1 + SESSION;
-        let session = line.get(connector_end + 1..session_end)?;
-        if line[connector_end] != b',' || line.get(session_end) != Some(&b',') {
-            return None;
-        }
-
-        let start = session_end + 1;
-        let mut commas = signs.commas(start);
-        let mut next = || {
-            let place = commas.trailing_zeros() as usize;
-            commas &= commas.wrapping_sub(1);
-            start + place
-        };
-        let [sequence_end, local_end, remote_end] = [next(), next(), next()];
-        // Where there are fewer than four commas, this is 64 bytes on: whether there is one is looked at below.
-        let event_end = next();
-        let event = line.get(remote_end + 1..event_end)?;
-        let sequence = &line[start..sequence_end];
-        if line[sequence_end + 1] == b'"' || line[local_end + 1] == b'"' {
-            return None;
-        }
-
-        let start = event_end + 1;
-        let (data, data_end) = if line.get(start)? == &b'"' {
-            quoted_at(line, start, signs)?
-        } else {
-            let end = signs.comma(start, line.len())?;
-            (Cell::plain(line.get(start..end)?), end)
-        };
-        if line[event_end] != b',' || line.get(data_end) != Some(&b',') {
-            return None;
-        }
-        Some(Self {
-            connector,
-            session,
-            sequence,
-            event,
-            data,
-            context: last_at(line, data_end + 1, signs)?,
-        })
-    }
-}
-
-/// The cell whose opening quote is at `start`, and the place behind its closing quote.
-#[inline]
-fn quoted_at<'a>(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<(Cell<'a>, usize)> {
-    let mut doubled = false;
-    let mut at = start + 1;
-    loop {
-        let quote = signs.quote(at, line.len())?;
-        if line.get(quote + 1) != Some(&b'"') {
-            let raw = line.get(start + 1..quote)?;
-            return Some((Cell { raw, doubled }, quote + 1));
-        }
-        doubled = true;
-        at = quote + 2;
-    }
-}
-
-/// The cell from `start` to the end of the line. `None`: more follows, or a quote is not closed.
-#[inline]
-fn last_at<'a>(line: &'a [u8], start: usize, signs: Signs<'_>) -> Option<Cell<'a>> {
-    // Most rows have nothing there.
-    if start == line.len() {
-        return Some(Cell::plain(&[]));
-    }
-    if line.get(start)? == &b'"' {
-        let (cell, end) = quoted_at(line, start, signs)?;
-        return (end == line.len()).then_some(cell);
-    }
-    let comma = signs.comma(start, line.len());
-    let is_last = comma.is_none_or(|comma| comma >= line.len());
-    is_last.then(|| Cell::plain(&line[start..]))
 }
 
 /// Takes a cell and the comma behind it off a line. `None`: there is no comma, or a quote is not closed.

@@ -10,10 +10,10 @@ use fearless_simd::u8x16;
 
 /// The value of sixteen hexadecimal digits of either case, and nothing but digits.
 ///
-/// A session id stands in every row, so its digits are read side by side instead of one after the other. Every
-/// processor has registers of sixteen bytes, so there is nothing to choose.
+/// They are read side by side instead of one after the other. Every processor has registers of sixteen bytes, so there is
+/// nothing to choose.
 #[inline]
-pub(super) fn hexadecimal(digits: &[u8; 16]) -> Option<u64> {
+pub fn hexadecimal(digits: &[u8; 16]) -> Option<u64> {
     dispatch!(Level::baseline(), simd => side_by_side(simd, digits))
 }
 
@@ -50,7 +50,7 @@ fn joined(values: [u8; 8]) -> u64 {
 
 /// Milliseconds of `:ss.fffZ`, and of nothing else.
 #[inline]
-pub(super) fn millis_of_minute(text: [u8; 8]) -> Option<u32> {
+pub fn millis_of_minute(text: [u8; 8]) -> Option<u32> {
     /// How far each byte may lie above that of the zero.
     const LIMITS: [u8; 8] = [0, 5, 9, 0, 9, 9, 9, 0];
     let zero = u64::from_le_bytes(*b":00.000Z");
@@ -66,7 +66,7 @@ pub(super) fn millis_of_minute(text: [u8; 8]) -> Option<u32> {
 
 /// The value of one to ten decimal digits, and nothing but digits.
 #[inline]
-pub(super) fn decimal(digits: &[u8]) -> Option<u32> {
+pub fn decimal(digits: &[u8]) -> Option<u32> {
     if !(1..=10).contains(&digits.len()) {
         return None;
     }
@@ -75,6 +75,24 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u32> {
         value = value * 10 + u64::from(char::from(*digit).to_digit(10)?);
     }
     u32::try_from(value).ok()
+}
+
+/// The value of the last one to four of four bytes, which are decimal digits, and nothing but digits.
+#[inline]
+pub(super) fn short_decimal(text: [u8; 4], digits: u32) -> Option<u32> {
+    if !(1..=4).contains(&digits) {
+        return None;
+    }
+    let zeros = u32::from_le_bytes(*b"0000");
+    let values = (u32::from_le_bytes(text) ^ zeros) & u32::MAX << (8 * (4 - digits));
+    if is_beyond(values.into(), 0x0909_0909) {
+        return None;
+    }
+    // Ten times each digit and the one behind it, which stay below 100.
+    let [thousands, _, tens, _] = (values.wrapping_mul(10))
+        .wrapping_add(values >> 8)
+        .to_le_bytes();
+    Some(u32::from(thousands) * 100 + u32::from(tens))
 }
 
 /// Whether any byte of a word is greater than that of the other, whose bytes are below 128.
@@ -106,6 +124,24 @@ mod tests {
                     digits[place] = byte;
                     assert_eq!(hexadecimal(&digits), expected(digits), "{digits:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn short_numbers_are_read_as_long_ones_are() {
+        for text in [*b"1234", *b"9999", *b"0000", *b"0120", *b",,12", *b"08,3"] {
+            for digits in 0..=5 {
+                let last = text.get(4_usize.saturating_sub(digits as usize)..);
+                let expected = last.filter(|_| digits <= 4).and_then(decimal);
+                assert_eq!(short_decimal(text, digits), expected, "{text:?} {digits}");
+            }
+        }
+        for byte in 0..=u8::MAX {
+            for place in 0..4 {
+                let mut text = *b"1234";
+                text[place] = byte;
+                assert_eq!(short_decimal(text, 4), decimal(&text), "{text:?}");
             }
         }
     }
