@@ -256,7 +256,9 @@ impl Block {
             return BlockStep::NotPart;
         }
         self.last = Some(field);
-        let text = String::from_utf8_lossy(data);
+        // Looks at many bytes at once, which the lossy way does not.
+        let text =
+            std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed);
         let text = text.trim();
         match field {
             Field::Subject => {
@@ -273,7 +275,8 @@ impl Block {
                 let (names, incomplete) = dns_names(text);
                 self.found.names = names;
                 self.found.gaps.names_incomplete = incomplete;
-                return BlockStep::Complete(self.found.clone());
+                let Self { found, .. } = std::mem::replace(self, Self::start());
+                return BlockStep::Complete(found);
             }
         }
         BlockStep::Continues
@@ -290,12 +293,15 @@ impl Block {
 fn serial(text: &str) -> Option<String> {
     let sound = (1..=MAX_SERIAL_DIGITS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let zero = if text.len().is_multiple_of(2) {
-        ""
-    } else {
-        "0"
-    };
-    sound.then(|| format!("{zero}{}", text.to_ascii_uppercase()))
+    sound.then(|| {
+        let mut serial = String::with_capacity(text.len() + 1);
+        if !text.len().is_multiple_of(2) {
+            serial.push('0');
+        }
+        serial.push_str(text);
+        serial.make_ascii_uppercase();
+        serial
+    })
 }
 
 /// Splits `dns;dns`. Whether names were left out: because they are too many, or because something else stands among
