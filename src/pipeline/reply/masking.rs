@@ -72,7 +72,10 @@ fn plain(text: &str) -> Cow<'_, str> {
 
 /// Replaces what stands in `<…>` and in double quotes; both may hold blanks. A quote without its end, and a `<` that
 /// looks like less-than, stay for the words to be looked at one by one.
-fn mask_groups(text: &str) -> String {
+fn mask_groups(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'<', b'"', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['<', '"']) {
@@ -94,7 +97,7 @@ fn mask_groups(text: &str) -> String {
         rest = &after[taken..];
     }
     masked.push_str(rest);
-    masked
+    Cow::Owned(masked)
 }
 
 /// Puts a placeholder in the place of an address or an id; the punctuation around it stays.

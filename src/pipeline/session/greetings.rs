@@ -32,6 +32,9 @@ impl Greetings {
     /// What a line of an EHLO answer says. The address in brackets is believed only when the host is Exchange Online's;
     /// `None`: it is not, or this is not the line.
     pub(super) fn read(&mut self, data: Cell<'_>) -> Option<Greeting> {
+        if !reply::may_be_hello(data.raw()) {
+            return None;
+        }
         if let Some(known) = self.known.get(data.raw()) {
             return *known;
         }
