@@ -278,13 +278,14 @@ fn numbers<S: Simd>(
         commas &= commas.wrapping_sub(1);
         place
     };
-    // The place of one that is not there is 64 bytes on, where nothing is as it should be.
+    // The place of one that is not there is 64 bytes on.
     let [sequence_end, local_end, remote_end, event_end] = [next(), next(), next(), next()];
     let is_row = (session != 0)
         & (byte(text, session_end) == b',')
         & (byte(text, sequence_end + 1) != b'"')
         & (byte(text, local_end + 1) != b'"')
         & (event_end == remote_end + 2)
+        & (byte(text, event_end) == b',')
         & (event_end < end);
     let id = ids.read(bytes(text, session));
     let number = short_decimal(*bytes(text, sequence_end - 4), sequence_end - sequence);

@@ -340,6 +340,25 @@ mod tests {
         }
     }
 
+    /// The cells before the data are looked for within 64 bytes; what lies on their border must not be guessed.
+    #[test]
+    fn an_event_is_one_sign_wherever_it_stands() {
+        for length in 0..80 {
+            let address = "9".repeat(length);
+            for (event, found) in [
+                ("<", Ok(Event::Receive)),
+                ("<<", Err(Malformed::Event)),
+                ("<x", Err(Malformed::Event)),
+            ] {
+                let row = ROW.replace("10.0.0.5:25001", &address);
+                let row = row.replace(",<,", &format!(",{event},"));
+                assert_eq!(read(&row).map(|row| row.event), found, "{row}");
+                let short = row.replace("250 2.1.0 Sender OK,", "\"a\"");
+                assert_eq!(read(&short).unwrap_err(), Malformed::Cells, "{short}");
+            }
+        }
+    }
+
     #[test]
     fn a_comma_too_many_is_told_as_such_wherever_it_is() {
         for (at, _) in ROW.char_indices().skip(DATE_TIME) {
