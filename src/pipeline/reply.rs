@@ -1,15 +1,19 @@
 //! What a server answers: banner, EHLO answer, refusals.
 
+mod hello;
 mod masking;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::pipeline::reply::masking::mask;
+
+pub use crate::pipeline::reply::hello::Hello;
+pub use crate::pipeline::reply::hello::hello;
+pub use crate::pipeline::reply::hello::may_be_hello;
 
 /// The longest refusal text that is kept, in characters.
 pub const MAX_TEXT_CHARS: usize = 200;
@@ -241,38 +245,6 @@ pub fn banner_is_masked(data: &[u8]) -> bool {
         .is_some_and(|rest| rest.starts_with(b"****"))
 }
 
-/// The first line of an EHLO answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Hello<'a> {
-    /// The name that the server gives itself, in ASCII.
-    pub host: &'a [u8],
-    /// The address from which it sees the client come.
-    pub client: Option<IpAddr>,
-}
-
-/// Reads `250-HOST Hello [203.0.113.7]`, or the same with all lines of the answer joined behind it.
-pub fn hello(data: &[u8]) -> Option<Hello<'_>> {
-    let rest = match data.strip_prefix(b"250")? {
-        [b' ' | b'-', rest @ ..] => rest.trim_ascii_start(),
-        _ => return None,
-    };
-    let host = host(rest)?;
-    let rest = rest[host.len()..].trim_ascii_start();
-    let greeting = rest.get(..5)?.eq_ignore_ascii_case(b"Hello");
-    let rest = rest[5..].trim_ascii_start();
-    greeting.then(|| Hello {
-        host,
-        client: bracketed_address(rest),
-    })
-}
-
-/// Whether a line of an EHLO answer may be one that [`hello`] reads. Most name an extension.
-pub fn may_be_hello(data: &[u8]) -> bool {
-    let host = data.get(4..).unwrap_or_default().trim_ascii_start();
-    let rest = memchr::memchr(b' ', host).map_or(&[][..], |end| &host[end..]);
-    matches!(rest.trim_ascii_start(), [b'H' | b'h', ..])
-}
-
 fn host(text: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b' ', text).unwrap_or(text.len());
     let host = &text[..end];
@@ -281,18 +253,6 @@ fn host(text: &[u8]) -> Option<&[u8]> {
         sound & (byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'-' | b'_'))
     });
     (sound && (1..=MAX_HOST_BYTES).contains(&host.len())).then_some(host)
-}
-
-fn bracketed_address(text: &[u8]) -> Option<IpAddr> {
-    let rest = text.strip_prefix(b"[")?;
-    let end = memchr::memchr(b']', rest)?;
-    let address = std::str::from_utf8(&rest[..end]).ok()?;
-    let plain = match address.get(..5) {
-        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => &address[5..],
-        _ => address,
-    };
-    let address: IpAddr = plain.parse().ok()?;
-    Some(address.to_canonical())
 }
 
 /// Whether a host name is one of Exchange Online's: equal to one of its names or below it.
