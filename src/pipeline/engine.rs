@@ -115,14 +115,14 @@ impl Engine {
     /// A ledger that a snapshot shares is copied here, once, and not at each observation.
     fn pass(&mut self, stream: StreamId, now: Timestamp) -> Pass<'_> {
         let Self { reading, judging } = self;
-        let second = Second {
+        let observer = Observer {
             stream,
             now,
             ledger: Arc::make_mut(&mut reading.ledger),
             judging,
         };
         Pass {
-            rows: reading.sessions.rows(stream, second),
+            rows: reading.sessions.rows(stream, observer),
             millis: &mut reading.millis,
         }
     }
@@ -130,13 +130,13 @@ impl Engine {
     /// Nothing more will come in this directory: what its sessions still hold is said.
     pub fn end_stream(&mut self, stream: StreamId, now: Timestamp) {
         let Self { reading, judging } = self;
-        let second = Second {
+        let observer = Observer {
             stream,
             now,
             ledger: Arc::make_mut(&mut reading.ledger),
             judging,
         };
-        reading.sessions.end(stream, second);
+        reading.sessions.end(stream, observer);
     }
 
     /// The directory is no longer followed: connectors that no other directory tells of are not judged any more.
@@ -147,13 +147,13 @@ impl Engine {
             .stream(stream)
             .map(|known| Arc::clone(&known.server));
         let ledger = Arc::make_mut(&mut reading.ledger);
-        let second = Second {
+        let observer = Observer {
             stream,
             now,
             ledger,
             judging,
         };
-        reading.sessions.forget(stream, second);
+        reading.sessions.forget(stream, observer);
         if let Some(server) = server
             && !reading
                 .sessions
@@ -272,12 +272,12 @@ impl Engine {
 
 /// The engine while rows of one directory come in.
 struct Pass<'a> {
-    rows: Option<Rows<'a, Second<'a>>>,
+    rows: Option<Rows<'a, Observer<'a>>>,
     millis: &'a mut Option<(i64, i64)>,
 }
 
-/// The second half of the way, from what sessions show on.
-struct Second<'a> {
+/// Enters what sessions show in the ledger and has it judged: the second half of the way.
+struct Observer<'a> {
     stream: StreamId,
     now: Timestamp,
     ledger: &'a mut Ledger,
@@ -292,14 +292,14 @@ impl Pass<'_> {
         let Some(rows) = &mut self.rows else { return };
         rows.row(row);
         // The very next row may show that relay works again.
-        let (second, relay_watch) = rows.listener();
-        if second.judging.relay_changed {
-            second.judging.follow_relay(relay_watch);
+        let (observer, relay_watch) = rows.listener();
+        if observer.judging.relay_changed {
+            observer.judging.follow_relay(relay_watch);
         }
     }
 }
 
-impl Listener for Second<'_> {
+impl Listener for Observer<'_> {
     fn hear(&mut self, observation: Observation<'_>) {
         self.ledger.enter(&observation);
         self.judging.observe(self.stream, &observation, self.now);
