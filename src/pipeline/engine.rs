@@ -57,8 +57,6 @@ pub struct Engine {
 struct Reading {
     sessions: Sessions,
     ledger: Arc<Ledger>,
-    /// Times of the earliest and the latest row, in milliseconds since 1970.
-    millis: Option<(i64, i64)>,
     /// The day when history was last looked through, in days since 1970.
     day: i64,
 }
@@ -100,20 +98,21 @@ impl Engine {
         self.reading.sessions.open(Arc::from(server))
     }
 
-    /// Reads the next bytes of a file.
+    /// Reads the next bytes of a file. Of a stream that is not open, nothing is read.
     pub fn feed(&mut self, stream: StreamId, file: &mut LogFile, chunk: &[u8], now: Timestamp) {
-        let mut pass = self.pass(stream, now);
-        file.feed(chunk, |row| pass.row(row));
+        if let Some(mut pass) = self.pass(stream, now) {
+            file.feed(chunk, |row| pass.row(row));
+        }
     }
 
     /// Nothing more will come in this file: takes its unfinished last line for a row, if it is a whole one.
     pub fn finish(&mut self, stream: StreamId, file: &mut LogFile, now: Timestamp) -> bool {
-        let mut pass = self.pass(stream, now);
-        file.take_unfinished(|row| pass.row(row))
+        let pass = self.pass(stream, now);
+        pass.is_some_and(|mut pass| file.take_unfinished(|row| pass.row(row)))
     }
 
     /// A ledger that a snapshot shares is copied here, once, and not at each observation.
-    fn pass(&mut self, stream: StreamId, now: Timestamp) -> Pass<'_> {
+    fn pass(&mut self, stream: StreamId, now: Timestamp) -> Option<Pass<'_>> {
         let Self { reading, judging } = self;
         let observer = Observer {
             stream,
@@ -121,10 +120,8 @@ impl Engine {
             ledger: Arc::make_mut(&mut reading.ledger),
             judging,
         };
-        Pass {
-            rows: reading.sessions.rows(stream, observer),
-            millis: &mut reading.millis,
-        }
+        let rows = reading.sessions.rows(stream, observer)?;
+        Some(Pass { rows })
     }
 
     /// Nothing more will come in this directory: what its sessions still hold is said.
@@ -243,10 +240,11 @@ impl Engine {
         self.judging.outbox.grant(wish, now)
     }
 
-    /// Times of the earliest and the latest row.
+    /// Times of the earliest and the latest row that the open streams have shown since the start.
     pub fn row_times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
-        let millis = self.reading.millis;
-        let (first, last) = millis.unzip();
+        let streams = || self.reading.sessions.streams().map(|(_, stream)| stream);
+        let first = streams().filter_map(|stream| stream.first_millis).min();
+        let last = streams().filter_map(|stream| stream.last_millis).max();
         (first.map(record::timestamp), last.map(record::timestamp))
     }
 
@@ -272,8 +270,7 @@ impl Engine {
 
 /// The engine while rows of one directory come in.
 struct Pass<'a> {
-    rows: Option<Rows<'a, Observer<'a>>>,
-    millis: &'a mut Option<(i64, i64)>,
+    rows: Rows<'a, Observer<'a>>,
 }
 
 /// Enters what sessions show in the ledger and has it judged: the second half of the way.
@@ -286,13 +283,9 @@ struct Observer<'a> {
 
 impl Pass<'_> {
     fn row(&mut self, row: &Row<'_>) {
-        let (first, last) = self.millis.get_or_insert((row.millis, row.millis));
-        *first = row.millis.min(*first);
-        *last = row.millis.max(*last);
-        let Some(rows) = &mut self.rows else { return };
-        rows.row(row);
+        self.rows.row(row);
         // The very next row may show that relay works again.
-        let (observer, relay_watch) = rows.listener();
+        let (observer, relay_watch) = self.rows.listener();
         if observer.judging.relay_changed {
             observer.judging.follow_relay(relay_watch);
         }

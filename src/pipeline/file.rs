@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::pipeline::lines::Line;
 use crate::pipeline::lines::Lines;
+use crate::pipeline::lines::Reader;
+use crate::pipeline::outline::Outline;
 use crate::pipeline::record;
 use crate::pipeline::record::Header;
 use crate::pipeline::record::Row;
@@ -26,6 +28,12 @@ struct Content {
     tally: Tally,
     refused: Option<Refusal>,
     begun: bool,
+}
+
+/// The content while lines come in.
+struct Reading<'a, F> {
+    content: &'a mut Content,
+    each: F,
 }
 
 /// Counts of what a file held. Header lines, blank lines and an unfinished last row are in none of them.
@@ -125,13 +133,13 @@ impl LogFile {
     }
 
     /// Hands every row that `chunk` completes to `each`. A refused file hands out nothing more.
-    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(&Row<'_>)) {
+    pub fn feed(&mut self, chunk: &[u8], each: impl FnMut(&Row<'_>)) {
         self.content.tally.bytes += chunk.len() as u64;
         if self.content.refused.is_some() {
             return;
         }
         let content = &mut self.content;
-        self.lines.feed(chunk, |line| content.line(line, &mut each));
+        self.lines.feed(chunk, Reading { content, each });
     }
 
     /// Takes the unfinished last line for a whole one if it parses, because nothing will be added to the file any
@@ -142,7 +150,7 @@ impl LogFile {
         if self.content.refused.is_some() || text.is_empty() || text[0] == b'#' {
             return false;
         }
-        let Ok(row) = self.content.rows.read(text, None) else {
+        let Ok(row) = self.content.rows.read(text) else {
             return false;
         };
         self.content.tally.rows += 1;
@@ -166,32 +174,49 @@ impl LogFile {
     }
 }
 
-impl Content {
-    fn line(&mut self, line: Line<'_>, each: &mut impl FnMut(&Row<'_>)) {
-        if self.refused.is_some() {
+impl<F: FnMut(&Row<'_>)> Reader for Reading<'_, F> {
+    #[inline]
+    fn row(&mut self, line: &[u8], outline: &Outline) -> bool {
+        if self.content.refused.is_some() {
+            return false;
+        }
+        // Only a reference is taken: a row is too large to be moved once in a row.
+        let Some(row) = &self.content.rows.outlined(line, outline) else {
+            return false;
+        };
+        self.content.tally.rows += 1;
+        (self.each)(row);
+        true
+    }
+
+    #[cold]
+    fn line(&mut self, line: Line<'_>) {
+        let content = &mut *self.content;
+        if content.refused.is_some() {
             return;
         }
-        let first = !std::mem::replace(&mut self.begun, true);
+        let first = !std::mem::replace(&mut content.begun, true);
         match line {
-            Line::Text(text, _) if first && is_utf16(text) => self.refused = Some(Refusal::Utf16),
-            Line::Text([], _) => {}
-            Line::Text(text @ [b'#', ..], _) => self.header(text),
-            // Only a reference is taken: a row is too large to be moved once in a row.
-            Line::Text(text, outline) => match &self.rows.read(text, outline) {
+            Line::Text(text) if first && is_utf16(text) => content.refused = Some(Refusal::Utf16),
+            Line::Text([]) => {}
+            Line::Text(text @ [b'#', ..]) => content.header(text),
+            Line::Text(text) => match content.rows.read(text) {
                 Ok(row) => {
-                    self.tally.rows += 1;
-                    each(row);
+                    content.tally.rows += 1;
+                    (self.each)(&row);
                 }
-                Err(_) => self.tally.malformed_rows += 1,
+                Err(_) => content.tally.malformed_rows += 1,
             },
-            Line::TooLong => self.tally.malformed_rows += 1,
+            Line::TooLong => content.tally.malformed_rows += 1,
             Line::Damaged { bytes } => {
-                self.tally.malformed_rows += 1;
-                self.tally.lost_bytes += bytes;
+                content.tally.malformed_rows += 1;
+                content.tally.lost_bytes += bytes;
             }
         }
     }
+}
 
+impl Content {
     fn header(&mut self, line: &[u8]) {
         self.refused = match record::header(line) {
             Header::OtherLog { receive: true } => Some(Refusal::ReceiveLog),
@@ -305,7 +330,7 @@ mod tests {
             let mut reader = RowReader::default();
             let lines = rows.iter().map(|row| row.trim_end_matches('\n'));
             let lines = lines.map(|line| line.strip_suffix('\r').unwrap_or(line));
-            let read = lines.filter_map(|line| reader.read(line.as_bytes(), None).ok().map(|row| format!("{row:?}")));
+            let read = lines.filter_map(|line| reader.read(line.as_bytes()).ok().map(|row| format!("{row:?}")));
             let expected: Vec<_> = read.collect();
             prop_assert_eq!(found, expected);
         }

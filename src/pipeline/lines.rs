@@ -27,9 +27,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// What stands between two newlines.
 #[derive(Clone, Copy, Debug)]
 pub enum Line<'a> {
-    /// A complete line without its CR and LF, and without the byte order mark of a file; and its outline, if it is like
-    /// nearly all rows and does not straddle two reads.
-    Text(&'a [u8], Option<&'a Outline>),
+    /// A complete line without its CR and LF, and without the byte order mark of a file.
+    Text(&'a [u8]),
     /// A line of more than [`MAX_LINE_BYTES`] came to its end.
     TooLong,
     /// The beginning of a row and a run of NUL bytes behind it were dropped; `bytes` counts both.
@@ -37,6 +36,25 @@ pub enum Line<'a> {
         /// Bytes dropped.
         bytes: u64,
     },
+}
+
+/// Who takes lines.
+pub trait Reader {
+    /// Takes a line.
+    fn line(&mut self, line: Line<'_>);
+
+    /// Takes a line by its outline: one that is like nearly all rows and does not straddle two reads, still with its CR.
+    /// If it does not, it is handed the line as any other.
+    #[inline]
+    fn row(&mut self, _line: &[u8], _outline: &Outline) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(Line<'_>)> Reader for F {
+    fn line(&mut self, line: Line<'_>) {
+        self(line);
+    }
 }
 
 /// Cuts one file into lines. Feed it the file's bytes from the start, in order, in pieces of any size.
@@ -64,29 +82,29 @@ impl Lines {
         }
     }
 
-    /// Hands every line that `chunk` completes to `each`, in order.
-    pub fn feed(&mut self, chunk: &[u8], mut each: impl FnMut(Line<'_>)) {
+    /// Hands every line that `chunk` completes to the reader, in order.
+    pub fn feed(&mut self, chunk: &[u8], mut reader: impl Reader) {
         self.fed += chunk.len() as u64;
         let mut outlines = Outlines::default();
         let mut rest = chunk;
         while !rest.is_empty() {
-            let taken = if self.is_inside_line() {
-                self.end_of_line(rest, &mut each)
+            let taken = if self.is_inside_line() || !self.begun {
+                self.end_of_line(rest, &mut reader)
             } else {
-                self.whole_lines(rest, &mut outlines, &mut each)
+                self.whole_lines(rest, &mut outlines, &mut reader)
             };
             rest = &rest[taken..];
         }
     }
 
     /// Goes on with the unfinished line, up to its end if the text has it. How much of the text was taken.
-    fn end_of_line(&mut self, text: &[u8], each: &mut dyn FnMut(Line<'_>)) -> usize {
+    fn end_of_line(&mut self, text: &[u8], reader: &mut dyn Reader) -> usize {
         let Some(newline) = memchr(b'\n', text) else {
-            self.extend(text, each);
+            self.extend(text, reader);
             return text.len();
         };
-        self.extend(&text[..newline], each);
-        self.finish(each);
+        self.extend(&text[..newline], reader);
+        self.finish(reader);
         newline + 1
     }
 
@@ -97,16 +115,16 @@ impl Lines {
         &mut self,
         text: &[u8],
         outlines: &mut Outlines,
-        each: &mut impl FnMut(Line<'_>),
+        reader: &mut impl Reader,
     ) -> usize {
         let stretch = &text[..outlines.find(text)];
         let mut taken = 0;
         for (newline, outline) in outlines.lines() {
-            self.whole(&stretch[taken..newline], outline, each);
+            self.whole(&stretch[taken..newline], outline, reader);
             taken = newline + 1;
         }
         if taken == 0 {
-            self.extend(stretch, each);
+            self.extend(stretch, reader);
             return stretch.len();
         }
         taken
@@ -129,17 +147,17 @@ impl Lines {
 
     /// A line that lies in one piece within the caller's buffer. Only a long one can hold a long run of NUL bytes.
     #[inline]
-    fn whole(&mut self, line: &[u8], outline: Option<&Outline>, each: &mut impl FnMut(Line<'_>)) {
-        if !self.begun || line.len() as u64 >= MIN_NUL_DAMAGE_BYTES && memchr(0, line).is_some() {
-            self.extend(line, each);
-            self.finish(each);
-        } else {
-            each(Line::Text(without_cr(line), outline));
+    fn whole(&mut self, line: &[u8], outline: Option<&Outline>, reader: &mut impl Reader) {
+        if line.len() as u64 >= MIN_NUL_DAMAGE_BYTES && memchr(0, line).is_some() {
+            self.extend(line, reader);
+            self.finish(reader);
+        } else if !outline.is_some_and(|outline| reader.row(line, outline)) {
+            reader.line(Line::Text(without_cr(line)));
         }
     }
 
     /// Adds a piece without newline to the unfinished line.
-    fn extend(&mut self, mut piece: &[u8], each: &mut dyn FnMut(Line<'_>)) {
+    fn extend(&mut self, mut piece: &[u8], reader: &mut dyn Reader) {
         while !piece.is_empty() {
             let nuls = piece.iter().take_while(|&&byte| byte == 0).count();
             self.nuls += nuls as u64;
@@ -147,7 +165,7 @@ impl Lines {
             if piece.is_empty() {
                 return;
             }
-            self.settle_nuls(each);
+            self.settle_nuls(reader);
             let text = memchr(0, piece).unwrap_or(piece.len());
             self.append(&piece[..text]);
             piece = &piece[text..];
@@ -155,13 +173,13 @@ impl Lines {
     }
 
     /// Something other than NUL follows: now the NUL bytes seen last are either data or damage.
-    fn settle_nuls(&mut self, each: &mut dyn FnMut(Line<'_>)) {
+    fn settle_nuls(&mut self, reader: &mut dyn Reader) {
         let nuls = std::mem::take(&mut self.nuls);
         if nuls >= MIN_NUL_DAMAGE_BYTES {
             let bytes = self.carry.len() as u64 + self.overlong + nuls;
             self.carry.clear();
             self.overlong = 0;
-            each(Line::Damaged { bytes });
+            reader.line(Line::Damaged { bytes });
         } else {
             for _ in 0..nuls {
                 self.append(&[0]);
@@ -178,14 +196,14 @@ impl Lines {
         }
     }
 
-    fn finish(&mut self, each: &mut dyn FnMut(Line<'_>)) {
-        self.settle_nuls(each);
+    fn finish(&mut self, reader: &mut dyn Reader) {
+        self.settle_nuls(reader);
         if std::mem::take(&mut self.overlong) > 0 {
-            each(Line::TooLong);
+            reader.line(Line::TooLong);
             return;
         }
         let mut line = std::mem::take(&mut self.carry);
-        each(Line::Text(self.begin(without_cr(&line)), None));
+        reader.line(Line::Text(self.begin(without_cr(&line))));
         line.clear();
         self.carry = line;
     }
@@ -213,9 +231,9 @@ mod tests {
         let mut lines = Lines::default();
         let mut found = Vec::new();
         for chunk in chunks {
-            lines.feed(chunk, |line| {
+            lines.feed(chunk, |line: Line<'_>| {
                 found.push(match line {
-                    Line::Text(text, _) => String::from_utf8_lossy(text).into_owned(),
+                    Line::Text(text) => String::from_utf8_lossy(text).into_owned(),
                     Line::TooLong => "<too long>".to_owned(),
                     Line::Damaged { bytes } => format!("<damaged {bytes}>"),
                 });
@@ -296,7 +314,7 @@ mod tests {
     fn an_unfinished_overlong_line_keeps_no_bytes() {
         let mut lines = Lines::default();
         for _ in 0..40 {
-            lines.feed(&vec![b'x'; 1 << 16], |_| {});
+            lines.feed(&vec![b'x'; 1 << 16], |_: Line<'_>| {});
         }
         assert_eq!(lines.unfinished(), b"");
         assert_eq!(lines.unfinished_from(), 0);

@@ -226,10 +226,30 @@ pub struct Stream {
     pub duplicate_rows: u64,
     /// Jumps in the sequence numbers of sessions: rows that the log lost.
     pub sequence_gaps: u64,
+    /// Time of the oldest row since the program started, in milliseconds since 1970.
+    pub first_millis: Option<i64>,
     /// Time of the newest row, in milliseconds since 1970.
     pub last_millis: Option<i64>,
     /// Whether it is to be written anew.
     changed: bool,
+}
+
+impl Stream {
+    /// Takes note of the time of a row. Most are newer than those before them.
+    #[inline]
+    fn note_time(&mut self, millis: i64) {
+        match (self.first_millis, self.last_millis) {
+            (Some(_), Some(last)) if last <= millis => self.last_millis = Some(millis),
+            _ => self.note_other_time(millis),
+        }
+    }
+
+    #[cold]
+    fn note_other_time(&mut self, millis: i64) {
+        let first = self.first_millis.unwrap_or(millis);
+        self.first_millis = Some(first.min(millis));
+        self.last_millis = self.last_millis.max(Some(millis));
+    }
 }
 
 /// The live sessions of all streams.
@@ -273,6 +293,7 @@ impl Sessions {
             server,
             duplicate_rows: 0,
             sequence_gaps: 0,
+            first_millis: None,
             last_millis: None,
             changed: true,
         };

@@ -309,7 +309,7 @@ impl Followed {
         if self.is_done(newer, now) {
             let last = head[..text].rsplit(|&byte| byte == b'\n').next();
             let last = last.map(|row| row.strip_suffix(b"\r").unwrap_or(row));
-            if last.is_some_and(|row| RowReader::default().read(row, None).is_ok()) {
+            if last.is_some_and(|row| RowReader::default().read(row).is_ok()) {
                 return Ok(Beginning::Odd(Fingerprint::covering(&head[..text])));
             }
             self.finished = true;
@@ -348,7 +348,7 @@ impl Followed {
         let is_damaged = row
             .chunk_by(|a, b| a == b)
             .any(|run| run[0] == 0 && run.len() as u64 >= MIN_NUL_DAMAGE_BYTES);
-        if is_damaged || row.contains(&b'\n') || RowReader::default().read(row, None).is_err() {
+        if is_damaged || row.contains(&b'\n') || RowReader::default().read(row).is_err() {
             return Ok(None);
         }
         self.advance(handle, offset + line.len() as u64, &line)?;

@@ -316,6 +316,7 @@ impl Sessions {
             server: kept.server,
             duplicate_rows: kept.duplicate_rows,
             sequence_gaps: kept.sequence_gaps,
+            first_millis: None,
             last_millis: kept.last_millis,
             changed: false,
         });

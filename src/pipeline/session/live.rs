@@ -205,6 +205,11 @@ impl Session {
         Order::Gap
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "called once in a row at one place; the call alone would be a fiftieth of all that a row costs"
+    )]
+    #[inline(always)]
     pub(super) fn row<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         match row.event {
             Event::Information => self.information(row, scene),
@@ -222,11 +227,13 @@ impl Session {
     }
 
     /// Says what is still held back, because the rows that would complete it do not come.
+    #[inline(never)]
     pub(super) fn flush<L: Listener>(&mut self, time: Timestamp, scene: &mut Scene<'_, L>) {
         self.end_block(scene);
         self.end_refusal(time, scene);
     }
 
+    #[inline(never)]
     fn information<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let context = row.context.bytes();
         match label(&context) {
@@ -275,13 +282,17 @@ impl Session {
     /// The session moves on: a block that was cut short says what it has.
     #[inline]
     fn end_block<L: Listener>(&mut self, scene: &mut Scene<'_, L>) {
-        if let Some(open) = self.block.take() {
-            self.cut_short(*open, scene);
+        if self.block.is_some() {
+            self.cut_short(scene);
         }
     }
 
     #[cold]
-    fn cut_short<L: Listener>(&mut self, open: OpenBlock, scene: &mut Scene<'_, L>) {
+    #[inline(never)]
+    fn cut_short<L: Listener>(&mut self, scene: &mut Scene<'_, L>) {
+        let Some(open) = self.block.take() else {
+            return;
+        };
         let certificate = scene.certificates.block(open.block.finish());
         self.offer(certificate, open.since, scene);
     }
@@ -322,17 +333,27 @@ impl Session {
         scene.say(self, time, fact);
     }
 
+    /// A command. Of most of them nothing follows, and what the next one is, no processor foresees.
+    #[inline]
     fn command<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let data = row.data.raw();
         let index = self.dialogue.sent;
         self.dialogue.sent = index.saturating_add(1);
-        let first = data.first().map_or(0, u8::to_ascii_uppercase);
+        let first = row.data.raw().first().map_or(0, u8::to_ascii_uppercase);
         self.dialogue.greeting = matches!(first, b'E' | b'H');
-        // What the next command is, no processor foresees: those of which nothing follows pass without a branch of their
-        // own.
-        if !matches!(first, b'M' | b'R' | b'S' | b'X') {
-            return;
+        if matches!(first, b'M' | b'R' | b'S' | b'X') {
+            self.notable_command(first, index, row, scene);
         }
+    }
+
+    #[inline(never)]
+    fn notable_command<L: Listener>(
+        &mut self,
+        first: u8,
+        index: u32,
+        row: &Row<'_>,
+        scene: &mut Scene<'_, L>,
+    ) {
+        let data = row.data.raw();
         match first {
             b'M' => {
                 if let Some(null_sender) = is_null_sender(data) {
@@ -369,11 +390,31 @@ impl Session {
         self.offered = None;
     }
 
+    /// A line of a reply. Most say no more than that a command was done.
+    #[inline]
     fn reply<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let data = row.data.raw();
-        let Some((code, more)) = Reply::code(data) else {
+        let Some((code, more)) = Reply::code(row.data.raw()) else {
             return;
         };
+        if !more && code != 354 {
+            self.answered(code, row, scene);
+        }
+        let is_plain = (code < 400 && code != 220 && !self.dialogue.greeting)
+            && !matches!(self.phase, Phase::Asked(_))
+            && self.refusal.is_none();
+        if !is_plain {
+            self.notable_reply(code, more, row, scene);
+        }
+    }
+
+    #[inline(never)]
+    fn notable_reply<L: Listener>(
+        &mut self,
+        code: u16,
+        more: bool,
+        row: &Row<'_>,
+        scene: &mut Scene<'_, L>,
+    ) {
         if self.refusal.as_ref().is_some_and(|open| open.code != code) {
             self.end_refusal(row.time(), scene);
         }
@@ -394,26 +435,35 @@ impl Session {
                 Phase::Plain
             };
         }
-        if !more && code != 354 {
-            self.answered(code, row, scene);
-        }
     }
 
     /// The last line of a reply: the oldest command without an answer has its answer now. (354 is not one: the reply
     /// to the message itself follows.)
+    #[inline]
     fn answered<L: Listener>(&mut self, code: u16, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let dialogue = &mut self.dialogue;
-        if dialogue.answered >= dialogue.sent {
+        let index = self.dialogue.answered;
+        if index >= self.dialogue.sent {
             return;
         }
-        let index = dialogue.answered;
-        dialogue.answered += 1;
-        if dialogue.outside.first() == Some(&index) {
-            dialogue.outside.remove(0);
-            if dialogue.aligned && matches!(code, 250 | 251) {
-                let null_sender = dialogue.null_sender;
-                scene.say(self, row.time(), Fact::Relayed { null_sender });
-            }
+        self.dialogue.answered = index + 1;
+        if self.dialogue.outside.first() == Some(&index) {
+            self.answered_outside(code, row, scene);
+        }
+    }
+
+    /// The command was a recipient outside the accepted domains.
+    #[cold]
+    #[inline(never)]
+    fn answered_outside<L: Listener>(
+        &mut self,
+        code: u16,
+        row: &Row<'_>,
+        scene: &mut Scene<'_, L>,
+    ) {
+        self.dialogue.outside.remove(0);
+        if self.dialogue.aligned && matches!(code, 250 | 251) {
+            let null_sender = self.dialogue.null_sender;
+            scene.say(self, row.time(), Fact::Relayed { null_sender });
         }
     }
 

@@ -4,7 +4,6 @@ use crate::pipeline::record::Event;
 use crate::pipeline::record::Row;
 use crate::pipeline::session::ConnectorNames;
 use crate::pipeline::session::Fact;
-use crate::pipeline::session::MAX_LIVE_SESSIONS;
 use crate::pipeline::session::Observation;
 use crate::pipeline::session::RelayWatch;
 use crate::pipeline::session::Sessions;
@@ -14,6 +13,7 @@ use crate::pipeline::session::kept::Journal;
 use crate::pipeline::session::live::Order;
 use crate::pipeline::session::live::Scene;
 use crate::pipeline::session::live::Session;
+use crate::pipeline::session::table::Key;
 use crate::pipeline::session::table::Live;
 
 /// Who is told what sessions show.
@@ -67,52 +67,43 @@ impl<L: Listener> Rows<'_, L> {
     /// Takes the next row.
     pub fn row(&mut self, row: &Row<'_>) {
         let key = (self.stream, row.session);
-        if self.source.last_millis < Some(row.millis) {
-            self.source.last_millis = Some(row.millis);
-        }
+        self.source.note_time(row.millis);
         self.source.changed = true;
-        let Some(session) = self.live.get_mut(key) else {
-            self.first(row);
-            return;
+        let session = if let Some(session) = self.live.get_mut(key) {
+            match session.order(row) {
+                Order::Next => {}
+                Order::Duplicate => {
+                    self.source.duplicate_rows += 1;
+                    return;
+                }
+                Order::Gap => {
+                    self.source.sequence_gaps += 1;
+                    // What follows lost rows may belong to another block, the peer's above all, or to another reply.
+                    session.flush(row.time(), &mut self.scene);
+                }
+            }
+            session
+        } else {
+            let first = Session::new(self.connectors.name(row.connector), row);
+            let journal = self.journal.as_deref_mut();
+            let session = self.live.add(key, first, self.evicted, journal);
+            self.scene.say(session, row.time(), Fact::Started);
+            session
         };
-        match session.order(row) {
-            Order::Next => {}
-            Order::Duplicate => {
-                self.source.duplicate_rows += 1;
-                return;
-            }
-            Order::Gap => {
-                self.source.sequence_gaps += 1;
-                // What follows lost rows may belong to another block, the peer's above all, or to another reply.
-                session.flush(row.time(), &mut self.scene);
-            }
-        }
         session.row(row, &mut self.scene);
         if row.event == Event::Disconnect {
-            let gone = self.live.remove(key);
-            if let (Some(journal), Some(gone)) = (&mut self.journal, gone) {
-                journal.gone(key, gone.kept);
-            }
+            self.end(key);
         } else if let Some(journal) = &mut self.journal {
             journal.changed(key, &mut session.kept);
         }
     }
 
-    /// The first row of a session.
+    /// The last row of a session was taken.
     #[inline(never)]
-    fn first(&mut self, row: &Row<'_>) {
-        let key = (self.stream, row.session);
-        if self.live.len() >= MAX_LIVE_SESSIONS {
-            *self.evicted += self.live.make_room(self.journal.as_deref_mut());
-        }
-        let session = Session::new(self.connectors.name(row.connector), row);
-        let session = self.live.insert(key, session);
-        self.scene.say(session, row.time(), Fact::Started);
-        session.row(row, &mut self.scene);
-        if row.event == Event::Disconnect {
-            self.live.remove(key);
-        } else if let Some(journal) = &mut self.journal {
-            journal.changed(key, &mut session.kept);
+    fn end(&mut self, key: Key) {
+        let gone = self.live.remove(key);
+        if let (Some(journal), Some(gone)) = (&mut self.journal, gone) {
+            journal.gone(key, gone.kept);
         }
     }
 

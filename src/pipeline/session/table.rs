@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::pipeline::record::SessionId;
+use crate::pipeline::session::MAX_LIVE_SESSIONS;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::session::kept::Journal;
 use crate::pipeline::session::live::Session;
@@ -45,28 +46,43 @@ impl Default for Live {
 }
 
 impl Live {
+    /// Finds a session. Rows of the same sessions come again and again, so mostly the hint is right.
     #[inline]
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Session> {
-        let place = self.place(key)?;
-        let entry = self.sessions.get_mut(place)?.as_mut()?;
-        Some(&mut entry.session)
-    }
-
-    /// Where a session is. Rows of the same sessions come again and again, so mostly the hint is right.
-    #[inline]
-    fn place(&mut self, key: Key) -> Option<usize> {
         let hint = self.hints[hint(key)];
         match self.sessions.get(hint) {
-            Some(Some(entry)) if entry.key == key => Some(hint),
+            Some(Some(entry)) if entry.key == key => self.session(hint),
             _ => self.search(key),
         }
     }
 
+    #[inline]
+    fn session(&mut self, place: usize) -> Option<&mut Session> {
+        let entry = self.sessions.get_mut(place)?.as_mut()?;
+        Some(&mut entry.session)
+    }
+
     #[cold]
-    fn search(&mut self, key: Key) -> Option<usize> {
+    #[inline(never)]
+    fn search(&mut self, key: Key) -> Option<&mut Session> {
         let place = *self.places.get(&key)?;
         self.hints[hint(key)] = place;
-        Some(place)
+        self.session(place)
+    }
+
+    /// Adds a session, and makes room for it first if need be; how many had to go for it is counted.
+    #[inline(never)]
+    pub(super) fn add(
+        &mut self,
+        key: Key,
+        session: Session,
+        evicted: &mut u64,
+        journal: Option<&mut Journal>,
+    ) -> &mut Session {
+        if self.len() >= MAX_LIVE_SESSIONS {
+            *evicted += self.make_room(journal);
+        }
+        self.insert(key, session)
     }
 
     /// Adds a session, or puts it into the place of that with the same key.
@@ -105,7 +121,7 @@ impl Live {
 
     /// Lets the quarter go whose last rows are the oldest; they are mostly failed connects, which never end in the log.
     /// How many went.
-    pub(super) fn make_room(&mut self, mut journal: Option<&mut Journal>) -> u64 {
+    fn make_room(&mut self, mut journal: Option<&mut Journal>) -> u64 {
         let age = |session: &Session| (session.last_millis, session.id.0);
         let sessions = self.sessions.iter().flatten();
         let mut ages: Vec<_> = sessions.map(|entry| age(&entry.session)).collect();
@@ -151,7 +167,7 @@ mod tests {
     /// A session that is known by its last sequence number.
     fn session(number: u32) -> Option<Session> {
         let line = format!("2026-01-01T00:00:00.000Z,c,08DE41A5B3C2D100,{number},,,*,,");
-        let row = RowReader::default().read(line.as_bytes(), None).ok()?;
+        let row = RowReader::default().read(line.as_bytes()).ok()?;
         Some(Session::new(Arc::from("c"), &row))
     }
 
