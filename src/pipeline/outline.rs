@@ -22,37 +22,41 @@ use crate::pipeline::outline::digits::short_decimal;
 use crate::pipeline::outline::look::byte;
 use crate::pipeline::outline::look::bytes;
 use crate::pipeline::outline::look::closing_quote;
+use crate::pipeline::outline::look::first;
 use crate::pipeline::outline::look::only_comma;
 use crate::pipeline::outline::look::places;
+use crate::pipeline::outline::look::without_first;
 
 /// Length of `yyyy-MM-ddTHH:mm:ss.fffZ`.
-pub const DATE_TIME: u32 = 24;
+pub const DATE_TIME: usize = 24;
 /// Length of a session id.
-pub const SESSION: u32 = 16;
+pub const SESSION: usize = 16;
 /// How many bytes are compared at once.
-const BLOCK: u32 = 64;
+const BLOCK: usize = 64;
 /// How many bytes are outlined at once at most. The text and its outlines stay in the processor's nearest cache until they
 /// are used.
-pub const STRETCH: u32 = 64 * BLOCK;
+pub const STRETCH: usize = 64 * BLOCK;
 /// How many lines are outlined at once at most.
 const LINES: usize = 64;
 /// Of how many session ids the value is remembered.
 const IDS: usize = 64;
 /// The shortest row that is outlined, in bytes with its CR: one that has 64 before it. A shorter one has a name that nobody
 /// gives.
-const MIN_ROW: u32 = BLOCK + 1;
+const MIN_ROW: usize = BLOCK + 1;
 
 /// What the processor can do.
 static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
-/// A stretch and what is behind it, so that there are 64 bytes to look at from every place.
-type Text = [u8; (STRETCH + BLOCK) as usize];
+/// A stretch and what is behind it, so that there is something to look at from every place where a line may begin.
+type Text = [u8; STRETCH + BEHIND];
+const BEHIND: usize = STRETCH;
 
 /// The lines that end within a stretch of text.
 #[derive(Clone, Debug)]
 pub struct Outlines {
-    newlines: [u32; LINES],
-    lines: [Unread; LINES],
+    newlines: [usize; LINES],
+    /// Where the cell begins in each line that comes next, counted from its beginning; 0: this is no row of the kind.
+    rests: [usize; LINES],
     cells: [Outline; LINES],
     found: usize,
     ids: KnownIds,
@@ -67,41 +71,45 @@ pub struct Outline {
     /// The sequence number.
     pub sequence: u32,
     /// Where the name of the connector begins.
-    pub connector: u32,
+    pub connector: usize,
     /// Where it ends.
-    pub connector_end: u32,
+    pub connector_end: usize,
     /// Where the data begin.
-    pub data: u32,
+    pub data: usize,
     /// Where they end.
-    pub data_end: u32,
+    pub data_end: usize,
     /// Where the context begins.
-    pub context: u32,
+    pub context: usize,
     /// Where it ends.
-    pub context_end: u32,
+    pub context_end: usize,
     /// The sign of the event.
     pub event: u8,
-    /// Whether quotes inside the data are doubled.
-    pub doubled: bool,
+    /// Whether quotes inside the name of the connector are doubled.
+    pub connector_doubled: bool,
+    /// Whether those inside the data are.
+    pub data_doubled: bool,
+    /// Whether those inside the context are.
+    pub context_doubled: bool,
 }
 
 /// Session ids read lately. The rows of a session all have the same.
 #[derive(Clone, Debug)]
 struct KnownIds {
     /// Each in the place that its last two digits give it.
-    known: [([u8; SESSION as usize], u64); IDS],
+    known: [([u8; SESSION], u64); IDS],
 }
 
 impl Default for KnownIds {
     fn default() -> Self {
         Self {
-            known: [([b'0'; SESSION as usize], 0); IDS],
+            known: [([b'0'; SESSION], 0); IDS],
         }
     }
 }
 
 impl KnownIds {
     #[inline]
-    fn read(&mut self, digits: &[u8; SESSION as usize]) -> Option<u64> {
+    fn read(&mut self, digits: &[u8; SESSION]) -> Option<u64> {
         // Of what is no digit, it does not matter which place it gives.
         let value = |digit: u8| usize::from((digit & 0xF) + 9 * (digit >> 6));
         let [.., sixteens, ones] = *digits;
@@ -113,19 +121,11 @@ impl KnownIds {
     }
 }
 
-/// A line that is being outlined.
-#[derive(Clone, Copy, Debug)]
-struct Unread {
-    start: u32,
-    /// Where the cell begins that comes next; 0: this is no row of the kind.
-    rest: u32,
-}
-
 impl Default for Outlines {
     fn default() -> Self {
         Self {
             newlines: [0; LINES],
-            lines: [Unread { start: 0, rest: 0 }; LINES],
+            rests: [0; LINES],
             cells: [Outline::default(); LINES],
             found: 0,
             ids: KnownIds::default(),
@@ -139,7 +139,7 @@ impl Outlines {
     pub fn find(&mut self, text: &[u8]) -> usize {
         if let Some(text) = text.first_chunk() {
             dispatch!(*LEVEL, simd => self.outline(simd, text, STRETCH));
-            return STRETCH as usize;
+            return STRETCH;
         }
         self.find_last(text)
     }
@@ -147,11 +147,10 @@ impl Outlines {
     /// The same where there is nothing to look at behind the text.
     #[cold]
     fn find_last(&mut self, text: &[u8]) -> usize {
-        let text = &text[..text.len().min(STRETCH as usize)];
-        let mut padded = [0; (STRETCH + BLOCK) as usize];
+        let text = &text[..text.len().min(STRETCH)];
+        let mut padded = [0; STRETCH + BEHIND];
         padded[..text.len()].copy_from_slice(text);
-        let length = u32::try_from(text.len()).unwrap_or(STRETCH);
-        dispatch!(*LEVEL, simd => self.outline(simd, &padded, length));
+        dispatch!(*LEVEL, simd => self.outline(simd, &padded, text.len()));
         text.len()
     }
 
@@ -161,10 +160,7 @@ impl Outlines {
     pub fn lines(&self) -> impl Iterator<Item = (usize, Option<&Outline>)> {
         let newlines = self.newlines[..self.found].iter();
         let lines = newlines.zip(&self.cells);
-        lines.map(|(&newline, outline)| {
-            let outline = (outline.context > 0).then_some(outline);
-            (newline as usize, outline)
-        })
+        lines.map(|(&newline, outline)| (newline, (outline.context > 0).then_some(outline)))
     }
 
     #[expect(
@@ -172,25 +168,30 @@ impl Outlines {
         reason = "only what is inlined where the level is known can use its instructions"
     )]
     #[inline(always)]
-    fn outline<S: Simd>(&mut self, simd: S, text: &Text, length: u32) {
+    fn outline<S: Simd>(&mut self, simd: S, text: &Text, length: usize) {
         self.found = find_newlines(simd, text, length, &mut self.newlines);
-        let lines = &mut self.lines[..self.found];
         let newlines = &self.newlines[..self.found];
+        let rests = &mut self.rests[..self.found];
         let cells = &mut self.cells[..self.found];
         // Three times over the lines, each time a little: what is done for several of them then fits into the part of the
         // program that a processor looks at together.
         let mut start = 0;
-        for ((line, &newline), found) in lines.iter_mut().zip(newlines).zip(cells.iter_mut()) {
-            *line = Unread { start, rest: 0 };
+        for ((&end, rest), found) in newlines.iter().zip(rests.iter_mut()).zip(cells.iter_mut()) {
+            *rest = connector(simd, text, Span { start, end }, found);
+            start = end + 1;
+        }
+        start = 0;
+        for ((&end, rest), found) in newlines.iter().zip(rests.iter_mut()).zip(cells.iter_mut()) {
+            *rest = numbers(simd, text, Span { start, end }, *rest, &mut self.ids, found);
+            start = end + 1;
+        }
+        start = 0;
+        for ((&end, &rest), found) in newlines.iter().zip(&*rests).zip(cells) {
             found.context = 0;
-            connector(simd, text, line, newline, found);
-            start = newline + 1;
-        }
-        for ((line, &newline), found) in lines.iter_mut().zip(newlines).zip(cells.iter_mut()) {
-            numbers(simd, text, &mut self.ids, line, newline, found);
-        }
-        for ((line, &newline), found) in lines.iter().zip(newlines).zip(cells) {
-            texts(simd, text, *line, newline, found);
+            if rest > 0 {
+                texts(simd, text, Span { start, end }, rest, found);
+            }
+            start = end + 1;
         }
     }
 }
@@ -202,17 +203,22 @@ impl Outlines {
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-fn find_newlines<S: Simd>(simd: S, text: &Text, length: u32, newlines: &mut [u32; LINES]) -> usize {
+fn find_newlines<S: Simd>(
+    simd: S,
+    text: &Text,
+    length: usize,
+    newlines: &mut [usize; LINES],
+) -> usize {
     let mut found = 0;
-    for start in (0..length).step_by(BLOCK as usize) {
+    for start in (0..length).step_by(BLOCK) {
         let mut marks = places(simd, text, start, b'\n');
         loop {
             let Some(newline) = newlines.get_mut(found) else {
                 return found;
             };
-            *newline = start + marks.trailing_zeros();
+            *newline = start + first(marks);
             found += usize::from(marks != 0);
-            marks &= marks.wrapping_sub(1);
+            marks = without_first(marks);
             if marks == 0 {
                 break;
             }
@@ -224,76 +230,78 @@ fn find_newlines<S: Simd>(simd: S, text: &Text, length: u32, newlines: &mut [u32
 /// From the first byte of a line to behind its last one.
 #[derive(Clone, Copy)]
 struct Span {
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
 }
 
-/// Where the name of the connector is, which takes less than 64 bytes.
+/// Where the name of the connector is, which takes less than 64 bytes. What follows is the session id.
 #[expect(
     clippy::inline_always,
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-fn connector<S: Simd>(simd: S, text: &Text, line: &mut Unread, end: u32, found: &mut Outline) {
-    let start = line.start;
-    let cell = start + DATE_TIME + 1;
-    let quote = u8::from(byte(text, cell) == b'"');
-    let connector = cell + u32::from(quote);
-    let sign = b',' - quote * (b',' - b'"');
-    let ends = places(simd, text, connector, sign);
-    let connector_end = connector + ends.trailing_zeros();
-    let session = connector_end + u32::from(quote) + 1;
-    found.connector = connector - start;
-    found.connector_end = connector_end - start;
-    if end - start >= MIN_ROW && (ends != 0) & (byte(text, session - 1) == b',') {
-        line.rest = session;
+fn connector<S: Simd>(simd: S, text: &Text, line: Span, found: &mut Outline) -> usize {
+    let at = line.start % STRETCH;
+    let quote = usize::from(text[at + DATE_TIME + 1] == b'"');
+    let sign = [b',', b'"'][quote];
+    let connector = DATE_TIME + 1 + quote;
+    let ends = places(simd, text, at + connector, sign);
+    let connector_end = connector + first(ends);
+    let session = connector_end + quote + 1;
+    found.connector = connector;
+    found.connector_end = connector_end;
+    if line.end - line.start >= MIN_ROW && ends != 0 && text[at + session - 1] == b',' {
+        session
+    } else {
+        0
     }
 }
 
 /// The session id, the sequence number and the event. With the addresses between, which are not quoted, they take less than
-/// 64 bytes behind the session id.
+/// 64 bytes behind the session id. What follows are the data.
 #[expect(
     clippy::inline_always,
     reason = "only what is inlined where the level is known can use its instructions"
-)]
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "one question at the end instead of one at each step"
 )]
 #[inline(always)]
 fn numbers<S: Simd>(
     simd: S,
     text: &Text,
+    line: Span,
+    session: usize,
     ids: &mut KnownIds,
-    line: &mut Unread,
-    end: u32,
     found: &mut Outline,
-) {
-    let session = std::mem::take(&mut line.rest);
-    let session_end = session + SESSION;
-    let sequence = session_end + 1;
-    let mut commas = places(simd, text, sequence, b',');
-    let mut next = || {
-        let place = sequence + commas.trailing_zeros();
-        commas &= commas.wrapping_sub(1);
-        place
-    };
-    // The place of one that is not there is 64 bytes on.
-    let [sequence_end, local_end, remote_end, event_end] = [next(), next(), next(), next()];
-    let is_row = (session != 0)
-        & (byte(text, session_end) == b',')
-        & (byte(text, sequence_end + 1) != b'"')
-        & (byte(text, local_end + 1) != b'"')
-        & (event_end == remote_end + 2)
-        & (byte(text, event_end) == b',')
-        & (event_end < end);
-    let id = ids.read(bytes(text, session));
-    let number = short_decimal(*bytes(text, sequence_end - 4), sequence_end - sequence);
-    if let (true, Some(id), Some(number)) = (is_row, id, number) {
+) -> usize {
+    let at = (line.start + session) % STRETCH;
+    // Counted from the end of the session id, where the first one is.
+    let commas = places(simd, text, at + SESSION, b',');
+    let behind_session = without_first(commas);
+    let behind_sequence = without_first(behind_session);
+    let behind_local = without_first(behind_sequence);
+    let behind_remote = without_first(behind_local);
+    let sequence_end = first(behind_session);
+    let local_end = first(behind_sequence);
+    let remote_end = first(behind_local);
+    let event_end = first(behind_remote);
+    let data = session + SESSION + event_end + 1;
+    let sign = |place: usize| text[at + SESSION + place + 1];
+    let digits = *bytes(text, at + SESSION + sequence_end - 4);
+    if session != 0
+        && commas & 1 != 0
+        && sign(sequence_end) != b'"'
+        && sign(local_end) != b'"'
+        && event_end == remote_end + 2
+        && behind_remote != 0
+        && line.start + data <= line.end
+        && let Some(id) = ids.read(bytes(text, at))
+        && let Some(number) = short_decimal(digits, sequence_end.wrapping_sub(1))
+    {
         found.session = id;
         found.sequence = number;
-        found.event = byte(text, remote_end + 1);
-        line.rest = event_end + 1;
+        found.event = sign(remote_end);
+        data
+    } else {
+        0
     }
 }
 
@@ -303,25 +311,20 @@ fn numbers<S: Simd>(
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-fn texts<S: Simd>(simd: S, text: &Text, line: Unread, newline: u32, found: &mut Outline) {
-    let Unread { start, rest: data } = line;
-    if data == 0 {
-        return;
-    }
-    let line = Span {
-        start,
-        end: newline - u32::from(byte(text, newline - 1) == b'\r'),
-    };
-    if byte(text, data) == b'"' || byte(text, data + 1) == b'"' {
-        quoted_texts(simd, text, data, line, found);
-    } else if let Some(comma) = only_comma(simd, text, data, line.end)
+fn texts<S: Simd>(simd: S, text: &Text, line: Span, data: usize, found: &mut Outline) {
+    let Span { start, end } = line;
+    let at = (start + data) % STRETCH;
+    let end = end - usize::from(text[(end - 1) % STRETCH] == b'\r');
+    if text[at] == b'"' || text[at + 1] == b'"' {
+        quoted_texts(simd, text, start + data, Span { start, end }, found);
+    } else if let Some(comma) = only_comma(simd, text, start + data, end)
         && byte(text, comma + 1) != b'"'
     {
-        found.data = data - start;
+        found.data = data;
         found.data_end = comma - start;
-        found.doubled = false;
+        found.data_doubled = false;
         found.context = comma + 1 - start;
-        found.context_end = line.end - start;
+        found.context_end = end - start;
     }
 }
 
@@ -331,7 +334,7 @@ fn texts<S: Simd>(simd: S, text: &Text, line: Unread, newline: u32, found: &mut 
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-fn quoted_texts<S: Simd>(simd: S, text: &Text, data: u32, line: Span, found: &mut Outline) {
+fn quoted_texts<S: Simd>(simd: S, text: &Text, data: usize, line: Span, found: &mut Outline) {
     let Span { start, end } = line;
     let mut cells = (data, data, false);
     let mut comma = data;
@@ -358,7 +361,7 @@ fn quoted_texts<S: Simd>(simd: S, text: &Text, data: u32, line: Span, found: &mu
     let (data, data_end, doubled) = cells;
     found.data = data - start;
     found.data_end = data_end - start;
-    found.doubled = doubled;
+    found.data_doubled = doubled;
     found.context = context.0 - start;
     found.context_end = context.1 - start;
 }
@@ -400,11 +403,10 @@ mod tests {
                 None => outlines.find(rest),
                 Some(level) => {
                     // Never with what is behind the text in view.
-                    let rest = &rest[..rest.len().min(STRETCH as usize)];
-                    let mut padded = [0; (STRETCH + BLOCK) as usize];
+                    let rest = &rest[..rest.len().min(STRETCH)];
+                    let mut padded = [0; STRETCH + BEHIND];
                     padded[..rest.len()].copy_from_slice(rest);
-                    let length = u32::try_from(rest.len()).unwrap_or(STRETCH);
-                    dispatch!(level, simd => outlines.outline(simd, &padded, length));
+                    dispatch!(level, simd => outlines.outline(simd, &padded, rest.len()));
                     rest.len()
                 }
             };

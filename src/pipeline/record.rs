@@ -8,6 +8,8 @@
 
 mod cells;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,8 +17,9 @@ use memchr::memchr;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::pipeline::outline;
+use crate::pipeline::outline::DATE_TIME;
 use crate::pipeline::outline::Outline;
+use crate::pipeline::outline::SESSION;
 use crate::pipeline::outline::digits::decimal;
 use crate::pipeline::outline::digits::hexadecimal;
 use crate::pipeline::outline::digits::millis_of_minute;
@@ -27,63 +30,114 @@ pub use crate::pipeline::record::cells::Cell;
 /// The columns of a send protocol log, in the order in which every version writes them.
 pub const FIELDS: &str = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context";
 
-/// One row.
-#[derive(Clone, Copy, Debug)]
+/// One row. Nobody needs all of its cells, so each is cut out of the line when somebody asks for it.
+#[derive(Clone, Copy)]
 pub struct Row<'a> {
     /// When, in milliseconds since 1970 (UTC).
     pub millis: i64,
-    /// Name of the send connector.
-    pub connector: Cell<'a>,
-    /// Unique within one server and service.
-    pub session: SessionId,
-    /// Counts the rows of a session, from 0.
-    pub sequence: u32,
     /// What kind of row this is.
     pub event: Event,
-    /// What was sent or received, or the value of an `*` row.
-    pub data: Cell<'a>,
-    /// What an `*` row is about.
-    pub context: Cell<'a>,
+    line: &'a [u8],
+    outline: Outline,
 }
 
 impl<'a> Row<'a> {
-    /// `None`: the outline is that of another line, or the event is none.
-    #[inline]
-    fn outlined(millis: i64, line: &'a [u8], outline: &Outline) -> Option<Self> {
-        let cell = |start: u32, end: u32| line.get(start as usize..end as usize);
-        let connector = cell(outline.connector, outline.connector_end)?;
-        let data = cell(outline.data, outline.data_end)?;
-        let context = cell(outline.context, outline.context_end)?;
-        Some(Self {
+    fn of(millis: i64, line: &'a [u8], cells: &Cells) -> Result<Self, Malformed> {
+        let session = <&[u8; SESSION]>::try_from(cells.session.of(line)).ok();
+        let session = session.and_then(hexadecimal).ok_or(Malformed::SessionId)?;
+        let sequence = decimal(cells.sequence.of(line)).ok_or(Malformed::SequenceNumber)?;
+        let &[sign] = cells.event.of(line) else {
+            return Err(Malformed::Event);
+        };
+        let event = event(sign).ok_or(Malformed::Event)?;
+        let (connector, data, context) = (cells.connector, cells.data, cells.context);
+        let outline = Outline {
+            session,
+            sequence,
+            connector: connector.start,
+            connector_end: connector.end,
+            connector_doubled: connector.doubled,
+            data: data.start,
+            data_end: data.end,
+            data_doubled: data.doubled,
+            context: context.start,
+            context_end: context.end,
+            context_doubled: context.doubled,
+            event: sign,
+        };
+        Ok(Self {
             millis,
-            connector: Cell::new(connector, false),
-            session: SessionId(outline.session),
-            sequence: outline.sequence,
-            event: event(&[outline.event])?,
-            data: Cell::new(data, outline.doubled),
-            context: Cell::new(context, false),
+            event,
+            line,
+            outline,
         })
     }
 
-    fn of(millis: i64, cells: &Cells<'a>) -> Result<Self, Malformed> {
-        let session = <&[u8; SESSION]>::try_from(cells.session).ok();
-        Ok(Self {
-            millis,
-            connector: cells.connector,
-            session: session
-                .and_then(hexadecimal)
-                .map(SessionId)
-                .ok_or(Malformed::SessionId)?,
-            sequence: decimal(cells.sequence).ok_or(Malformed::SequenceNumber)?,
-            event: event(cells.event).ok_or(Malformed::Event)?,
-            data: cells.data,
-            context: cells.context,
-        })
+    /// Unique within one server and service.
+    pub fn session(&self) -> SessionId {
+        SessionId(self.outline.session)
+    }
+
+    /// Counts the rows of a session, from 0.
+    pub fn sequence(&self) -> u32 {
+        self.outline.sequence
+    }
+
+    /// Name of the send connector.
+    pub fn connector(&self) -> Cell<'a> {
+        let Outline {
+            connector,
+            connector_end,
+            connector_doubled,
+            ..
+        } = self.outline;
+        self.cell(connector, connector_end, connector_doubled)
+    }
+
+    /// What was sent or received, or the value of an `*` row.
+    pub fn data(&self) -> Cell<'a> {
+        let Outline {
+            data,
+            data_end,
+            data_doubled,
+            ..
+        } = self.outline;
+        self.cell(data, data_end, data_doubled)
+    }
+
+    /// What an `*` row is about.
+    pub fn context(&self) -> Cell<'a> {
+        let Outline {
+            context,
+            context_end,
+            context_doubled,
+            ..
+        } = self.outline;
+        self.cell(context, context_end, context_doubled)
+    }
+
+    #[inline]
+    fn cell(&self, start: usize, end: usize, doubled: bool) -> Cell<'a> {
+        Cell::new(self.line.get(start..end).unwrap_or_default(), doubled)
     }
 
     /// When the row was written.
     pub fn time(&self) -> Timestamp {
         timestamp(self.millis)
+    }
+}
+
+impl fmt::Debug for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row")
+            .field("millis", &self.millis)
+            .field("connector", &self.connector())
+            .field("session", &self.session())
+            .field("sequence", &self.sequence())
+            .field("event", &self.event)
+            .field("data", &self.data())
+            .field("context", &self.context())
+            .finish()
     }
 }
 
@@ -135,8 +189,6 @@ pub struct RowReader {
 
 /// Length of `yyyy-MM-ddTHH:mm`.
 const MINUTE: usize = 16;
-const DATE_TIME: usize = outline::DATE_TIME as usize;
-const SESSION: usize = outline::SESSION as usize;
 
 impl Default for RowReader {
     fn default() -> Self {
@@ -161,17 +213,25 @@ impl RowReader {
             return Err(Malformed::DateTime);
         }
         let cells = Cells::one_by_one(line, DATE_TIME + 1).ok_or(Malformed::Cells)?;
-        Row::of(millis, &cells)
+        Row::of(millis, line, &cells)
     }
 
     /// The same, fast, for a line that has an outline; with or without its CR. `None`: it is none of those that nearly all
     /// rows are, and [`RowReader::read`] knows better.
     #[inline]
     pub fn outlined<'a>(&mut self, line: &'a [u8], outline: &Outline) -> Option<Row<'a>> {
-        let (date_time, rest) = line.split_first_chunk::<DATE_TIME>()?;
-        let millis = self.date_time(date_time)?;
-        let row = Row::outlined(millis, line, outline)?;
-        (rest.first() == Some(&b',')).then_some(row)
+        let (date_time, b",") = line
+            .first_chunk::<{ DATE_TIME + 1 }>()?
+            .split_first_chunk()?
+        else {
+            return None;
+        };
+        Some(Row {
+            millis: self.date_time(date_time)?,
+            event: event(outline.event)?,
+            line,
+            outline: *outline,
+        })
     }
 
     #[inline]
@@ -204,7 +264,7 @@ fn minute_start(text: &[u8; MINUTE]) -> Option<i64> {
 }
 
 /// Looked up, because the processor cannot guess which of five ways a `match` goes.
-fn event(sign: &[u8]) -> Option<Event> {
+fn event(sign: u8) -> Option<Event> {
     const EVENTS: [Option<Event>; 256] = {
         let mut events = [None; 256];
         events[b'+' as usize] = Some(Event::Connect);
@@ -214,8 +274,7 @@ fn event(sign: &[u8]) -> Option<Event> {
         events[b'*' as usize] = Some(Event::Information);
         events
     };
-    let [sign] = sign else { return None };
-    EVENTS[usize::from(*sign)]
+    EVENTS[usize::from(sign)]
 }
 
 /// What a header line (a line that starts with `#`) says about the file.
@@ -291,11 +350,11 @@ mod tests {
     fn a_row_has_its_cells() {
         let row = read(ROW).unwrap();
         assert_eq!(row.time().to_string(), "2026-01-31T23:59:59.987Z");
-        assert_eq!(row.connector.bytes().as_ref(), b"Outbound to Office 365");
-        assert_eq!(row.session, SessionId(0x08DE_41A5_B3C2_D100));
-        assert_eq!((row.sequence, row.event), (12, Event::Receive));
-        assert_eq!(row.data.bytes().as_ref(), b"250 2.1.0 Sender OK");
-        assert_eq!(row.context.bytes().as_ref(), b"");
+        assert_eq!(row.connector().bytes().as_ref(), b"Outbound to Office 365");
+        assert_eq!(row.session(), SessionId(0x08DE_41A5_B3C2_D100));
+        assert_eq!((row.sequence(), row.event), (12, Event::Receive));
+        assert_eq!(row.data().bytes().as_ref(), b"250 2.1.0 Sender OK");
+        assert_eq!(row.context().bytes().as_ref(), b"");
     }
 
     /// Whatever Exchange writes all day is read by its outline; what is not would only be slow, and nobody would notice.
@@ -371,9 +430,9 @@ mod tests {
             .replace("Outbound to Office 365", r#""Relay, ""cloud"" """"#)
             .replace("250 2.1.0 Sender OK,", r#""a,b","""""#);
         let row = read(&line).unwrap();
-        assert_eq!(row.connector.bytes().as_ref(), br#"Relay, "cloud" ""#);
-        assert_eq!(row.data.bytes().as_ref(), b"a,b");
-        assert_eq!(row.context.bytes().as_ref(), b"\"");
+        assert_eq!(row.connector().bytes().as_ref(), br#"Relay, "cloud" ""#);
+        assert_eq!(row.data().bytes().as_ref(), b"a,b");
+        assert_eq!(row.context().bytes().as_ref(), b"\"");
     }
 
     #[test]
@@ -502,10 +561,10 @@ mod tests {
                 written(&connector), written(&data), written(&context)
             );
             let row = read(&line).unwrap();
-            let (found_connector, found_data) = (row.connector.bytes(), row.data.bytes());
+            let (found_connector, found_data) = (row.connector().bytes(), row.data().bytes());
             prop_assert_eq!(found_connector.as_ref(), connector.as_bytes());
             prop_assert_eq!(found_data.as_ref(), data.as_bytes());
-            let found_context = row.context.bytes();
+            let found_context = row.context().bytes();
             prop_assert_eq!(found_context.as_ref(), context.as_bytes());
         }
 
@@ -518,7 +577,7 @@ mod tests {
             let line = format!(
                 "2026-01-01T00:00:00.000Z,{connector},08DE41A5B3C2D100,7,{local},{remote},*,{data},{context}{more}{end}"
             );
-            let found = read(&line).ok().map(|row| [row.connector, row.data, row.context].map(Cell::raw));
+            let found = read(&line).ok().map(|row| [row.connector(), row.data(), row.context()].map(Cell::raw));
             let plainest = plainest_cells(line.as_bytes()).and_then(|cells| {
                 let [_, connector, session, sequence, _, _, event, data, context] = cells[..] else {
                     return None;

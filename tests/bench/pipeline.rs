@@ -42,7 +42,7 @@ fn rows() -> Vec<Row<'static>> {
 
 /// The rows that hold a certificate of ours.
 fn certificates() -> Vec<Row<'static>> {
-    let is_own = |row: &Row<'_>| row.context.raw().starts_with(b"Sending certificate ");
+    let is_own = |row: &Row<'_>| row.context().raw().starts_with(b"Sending certificate ");
     rows().into_iter().filter(is_own).collect()
 }
 
@@ -73,7 +73,7 @@ fn record(bencher: Bencher<'_, '_>) {
         let mut reader = RowReader::default();
         let mut read = |(line, outline): &(&'static [u8], Option<Outline>)| {
             let row = reader.outlined(black_box(line), outline.as_ref()?)?;
-            Some(row.sequence)
+            Some(row.sequence())
         };
         lines.iter().filter_map(&mut read).count()
     });
@@ -102,7 +102,7 @@ fn certificate_parsed(bencher: Bencher<'_, '_>) {
     let rows = certificates();
     bencher.counter(ItemsCount::new(rows.len())).bench(|| {
         for row in &rows {
-            black_box(parse_row(&black_box(row.data).bytes()));
+            black_box(parse_row(&black_box(row.data()).bytes()));
         }
     });
 }
@@ -115,7 +115,7 @@ fn certificate_known(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(rows.len()))
         .bench_local(|| {
             for row in &rows {
-                black_box(known.row(black_box(row.data)));
+                black_box(known.row(black_box(row.data())));
             }
         });
 }

@@ -79,7 +79,7 @@ pub fn decimal(digits: &[u8]) -> Option<u32> {
 
 /// The value of the last one to four of four bytes, which are decimal digits, and nothing but digits.
 #[inline]
-pub(super) fn short_decimal(text: [u8; 4], digits: u32) -> Option<u32> {
+pub(super) fn short_decimal(text: [u8; 4], digits: usize) -> Option<u32> {
     if !(1..=4).contains(&digits) {
         return None;
     }
@@ -132,7 +132,7 @@ mod tests {
     fn short_numbers_are_read_as_long_ones_are() {
         for text in [*b"1234", *b"9999", *b"0000", *b"0120", *b",,12", *b"08,3"] {
             for digits in 0..=5 {
-                let last = text.get(4_usize.saturating_sub(digits as usize)..);
+                let last = text.get(4_usize.saturating_sub(digits)..);
                 let expected = last.filter(|_| digits <= 4).and_then(decimal);
                 assert_eq!(short_decimal(text, digits), expected, "{text:?} {digits}");
             }

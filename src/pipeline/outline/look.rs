@@ -15,21 +15,32 @@ use crate::pipeline::outline::Text;
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-pub(super) fn places<S: Simd>(simd: S, text: &Text, at: u32, sign: u8) -> u64 {
-    let at = (at % STRETCH) as usize;
-    let block = u8x64::from_slice(simd, &text[at..at + BLOCK as usize]);
+pub(super) fn places<S: Simd>(simd: S, text: &Text, at: usize, sign: u8) -> u64 {
+    let at = at % STRETCH;
+    let block = u8x64::from_slice(simd, &text[at..at + BLOCK]);
     block.simd_eq(u8x64::splat(simd, sign)).to_bitmask()
 }
 
+/// The first of the places; 64: there is none.
 #[inline]
-pub(super) fn byte(text: &Text, at: u32) -> u8 {
-    text[(at % STRETCH) as usize]
+pub(super) fn first(places: u64) -> usize {
+    places.trailing_zeros() as usize
+}
+
+/// The places behind the first.
+#[inline]
+pub(super) fn without_first(places: u64) -> u64 {
+    places & places.wrapping_sub(1)
 }
 
 #[inline]
-pub(super) fn bytes<const N: usize>(text: &Text, at: u32) -> &[u8; N] {
-    const { assert!(N <= BLOCK as usize) }
-    let bytes = text[(at % STRETCH) as usize..].first_chunk();
+pub(super) fn byte(text: &Text, at: usize) -> u8 {
+    text[at % STRETCH]
+}
+
+#[inline]
+pub(super) fn bytes<const N: usize>(text: &Text, at: usize) -> &[u8; N] {
+    let bytes = text.get(at..).and_then(<[u8]>::first_chunk);
     bytes.unwrap_or(&[0; N])
 }
 
@@ -41,32 +52,38 @@ pub(super) fn bytes<const N: usize>(text: &Text, at: u32) -> &[u8; N] {
     reason = "only what is inlined where the level is known can use its instructions"
 )]
 #[inline(always)]
-pub(super) fn only_comma<S: Simd>(simd: S, text: &Text, start: u32, end: u32) -> Option<u32> {
-    let length = end - start;
-    let beyond = u64::MAX.checked_shl(length).unwrap_or_default();
-    let first = places(simd, text, start, b',') & !beyond;
-    // What the first look has seen already is left out.
-    let seen = (2 * BLOCK).saturating_sub(length);
-    let unseen = u64::MAX.checked_shl(seen).unwrap_or_default();
-    let last = places(simd, text, end - BLOCK, b',') & unseen;
-    let mut count = first.count_ones() + last.count_ones();
-    let mut place = if first == 0 {
-        (end - 1).wrapping_sub(last.leading_zeros())
-    } else {
-        start + first.trailing_zeros()
-    };
-    // What lies between the two.
-    let mut at = start + BLOCK;
-    while at + BLOCK < end {
-        let unseen = u64::MAX.checked_shl(end - BLOCK - at).unwrap_or_default();
-        let between = places(simd, text, at, b',') & !unseen;
-        count += between.count_ones();
-        if between != 0 {
-            place = at + between.trailing_zeros();
-        }
-        at += BLOCK;
+pub(super) fn only_comma<S: Simd>(simd: S, text: &Text, start: usize, end: usize) -> Option<usize> {
+    let front = places(simd, text, start, b',');
+    let back = places(simd, text, end - BLOCK, b',');
+    let place = start + first(front);
+    let next = start + first(without_first(front));
+    let last = (end - 1).wrapping_sub(back.leading_zeros() as usize);
+    // None before `next`, and none behind `place` in the last 64 bytes.
+    if place < end && next + BLOCK >= end && (last <= place || back == 0) {
+        return Some(place);
     }
-    (count == 1).then_some(place)
+    only_comma_far(simd, text, start, end)
+}
+
+/// The same, for all that is not as nearly all texts are.
+#[expect(
+    clippy::inline_always,
+    reason = "only what is inlined where the level is known can use its instructions"
+)]
+#[inline(always)]
+fn only_comma_far<S: Simd>(simd: S, text: &Text, start: usize, end: usize) -> Option<usize> {
+    let mut only = None;
+    for at in (start..end).step_by(BLOCK) {
+        let beyond = u64::MAX.checked_shl(u32::try_from(end - at).unwrap_or(u32::MAX));
+        let commas = places(simd, text, at, b',') & !beyond.unwrap_or_default();
+        if commas != 0 {
+            if only.is_some() || without_first(commas) != 0 {
+                return None;
+            }
+            only = Some(at + first(commas));
+        }
+    }
+    only
 }
 
 /// The quote that ends the cell whose text begins at a place, and whether there are doubled ones before it.
@@ -78,9 +95,9 @@ pub(super) fn only_comma<S: Simd>(simd: S, text: &Text, start: u32, end: u32) ->
 pub(super) fn closing_quote<S: Simd>(
     simd: S,
     text: &Text,
-    start: u32,
-    end: u32,
-) -> Option<(u32, bool)> {
+    start: usize,
+    end: usize,
+) -> Option<(usize, bool)> {
     let mut doubled = false;
     let mut at = start;
     while at < end {
@@ -89,7 +106,7 @@ pub(super) fn closing_quote<S: Simd>(
             at += BLOCK;
             continue;
         }
-        let quote = at + quotes.trailing_zeros();
+        let quote = at + first(quotes);
         if byte(text, quote + 1) != b'"' {
             return (quote < end).then_some((quote, doubled));
         }

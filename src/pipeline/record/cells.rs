@@ -14,11 +14,6 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// A cell without quotes inside.
-    fn plain(raw: &'a [u8]) -> Self {
-        Self::new(raw, false)
-    }
-
     /// A cell whose quotes around it are taken off.
     pub(super) fn new(raw: &'a [u8], doubled: bool) -> Self {
         Self { raw, doubled }
@@ -53,29 +48,44 @@ fn undoubled(raw: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The cells of a row behind its date, as they stand in the line.
+/// Where the cells of a row are, behind its date.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cells<'a> {
-    pub(super) connector: Cell<'a>,
-    pub(super) session: &'a [u8],
-    pub(super) sequence: &'a [u8],
-    pub(super) event: &'a [u8],
-    pub(super) data: Cell<'a>,
-    pub(super) context: Cell<'a>,
+pub(super) struct Cells {
+    pub(super) connector: Place,
+    pub(super) session: Place,
+    pub(super) sequence: Place,
+    pub(super) event: Place,
+    pub(super) data: Place,
+    pub(super) context: Place,
 }
 
-impl<'a> Cells<'a> {
+/// Where a cell is in its line, without the quotes around it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Whether quotes inside are doubled.
+    pub(super) doubled: bool,
+}
+
+impl Place {
+    pub(super) fn of(self, line: &[u8]) -> &[u8] {
+        line.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+impl Cells {
     /// Takes the cells from `start` on one after the other. `None`: they are fewer or more, or a quote is not closed.
-    pub(super) fn one_by_one(line: &'a [u8], start: usize) -> Option<Self> {
-        let mut rest = line.get(start..)?;
-        let connector = cell(&mut rest)?;
-        let session = plain(&mut rest)?;
-        let sequence = plain(&mut rest)?;
-        let _local_endpoint = cell(&mut rest)?;
-        let _remote_endpoint = cell(&mut rest)?;
-        let event = plain(&mut rest)?;
-        let data = cell(&mut rest)?;
-        let context = last(rest)?;
+    pub(super) fn one_by_one(line: &[u8], start: usize) -> Option<Self> {
+        let mut rest = Rest { line, at: start };
+        let connector = rest.cell()?;
+        let session = rest.plain()?;
+        let sequence = rest.plain()?;
+        let _local_endpoint = rest.cell()?;
+        let _remote_endpoint = rest.cell()?;
+        let event = rest.plain()?;
+        let data = rest.cell()?;
+        let context = rest.last()?;
         Some(Self {
             connector,
             session,
@@ -87,45 +97,73 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Takes a cell and the comma behind it off a line. `None`: there is no comma, or a quote is not closed.
-fn cell<'a>(line: &mut &'a [u8]) -> Option<Cell<'a>> {
-    if line.first() != Some(&b'"') {
-        return plain(line).map(Cell::plain);
+/// What of a line is still to be read.
+struct Rest<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl Rest<'_> {
+    fn next(&self) -> Option<u8> {
+        self.line.get(self.at).copied()
     }
-    let (cell, rest) = quoted(line)?;
-    *line = rest.strip_prefix(b",")?;
-    Some(cell)
-}
 
-/// Takes a cell that is never quoted, and the comma behind it.
-fn plain<'a>(line: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let comma = memchr(b',', line)?;
-    let raw = &line[..comma];
-    *line = &line[comma + 1..];
-    Some(raw)
-}
-
-/// The cell that ends the line. `None`: more follows, or a quote is not closed.
-fn last(line: &[u8]) -> Option<Cell<'_>> {
-    if line.first() == Some(&b'"') {
-        let (cell, rest) = quoted(line)?;
-        return rest.is_empty().then_some(cell);
-    }
-    memchr(b',', line).is_none().then(|| Cell::plain(line))
-}
-
-/// The cell that starts with a quote, and what follows behind its closing quote.
-fn quoted(line: &[u8]) -> Option<(Cell<'_>, &[u8])> {
-    let inside = line.get(1..)?;
-    let mut doubled = false;
-    let mut at = 0;
-    loop {
-        let quote = at + memchr(b'"', inside.get(at..)?)?;
-        if inside.get(quote + 1) != Some(&b'"') {
-            let raw = &inside[..quote];
-            return Some((Cell { raw, doubled }, &inside[quote + 1..]));
+    /// Takes a cell and the comma behind it. `None`: there is no comma, or a quote is not closed.
+    fn cell(&mut self) -> Option<Place> {
+        if self.next() != Some(b'"') {
+            return self.plain();
         }
-        doubled = true;
-        at = quote + 2;
+        let cell = self.quoted()?;
+        if self.next() != Some(b',') {
+            return None;
+        }
+        self.at += 1;
+        Some(cell)
+    }
+
+    /// Takes a cell that is never quoted, and the comma behind it.
+    fn plain(&mut self) -> Option<Place> {
+        let start = self.at;
+        let end = start + memchr(b',', self.line.get(start..)?)?;
+        self.at = end + 1;
+        Some(Place {
+            start,
+            end,
+            doubled: false,
+        })
+    }
+
+    /// The cell that ends the line. `None`: more follows, or a quote is not closed.
+    fn last(&mut self) -> Option<Place> {
+        if self.next() == Some(b'"') {
+            let cell = self.quoted()?;
+            return (self.at == self.line.len()).then_some(cell);
+        }
+        let text = self.line.get(self.at..)?;
+        memchr(b',', text).is_none().then_some(Place {
+            start: self.at,
+            end: self.line.len(),
+            doubled: false,
+        })
+    }
+
+    /// Takes a cell that starts with a quote, up to its closing quote.
+    fn quoted(&mut self) -> Option<Place> {
+        let start = self.at + 1;
+        let mut doubled = false;
+        let mut at = start;
+        loop {
+            let end = at + memchr(b'"', self.line.get(at..)?)?;
+            self.at = end + 1;
+            if self.next() != Some(b'"') {
+                return Some(Place {
+                    start,
+                    end,
+                    doubled,
+                });
+            }
+            doubled = true;
+            at = end + 2;
+        }
     }
 }

@@ -163,11 +163,11 @@ struct OpenRefusal {
 impl Session {
     pub(super) fn new(connector: Arc<str>, first: &Row<'_>) -> Self {
         Self {
-            id: first.session,
+            id: first.session(),
             kept: Kept::default(),
             connector,
             last_millis: first.millis,
-            last_sequence: first.sequence,
+            last_sequence: first.sequence(),
             contiguous: false,
             exchange_online: false,
             phase: Phase::Plain,
@@ -177,7 +177,7 @@ impl Session {
             block: None,
             egress: None,
             dialogue: Dialogue {
-                aligned: first.sequence == 0,
+                aligned: first.sequence() == 0,
                 ..Dialogue::default()
             },
             refusal: None,
@@ -190,11 +190,11 @@ impl Session {
     }
 
     pub(super) fn order(&mut self, row: &Row<'_>) -> Order {
-        if row.sequence <= self.last_sequence {
+        if row.sequence() <= self.last_sequence {
             return Order::Duplicate;
         }
-        let next = row.sequence == self.last_sequence + 1;
-        self.last_sequence = row.sequence;
+        let next = row.sequence() == self.last_sequence + 1;
+        self.last_sequence = row.sequence();
         self.last_millis = row.millis;
         if next {
             return Order::Next;
@@ -235,7 +235,7 @@ impl Session {
 
     #[inline(never)]
     fn information<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let context = row.context.bytes();
+        let context = row.context().bytes();
         match label(&context) {
             Label::OwnBlockStart => {
                 self.end_block(scene);
@@ -247,7 +247,7 @@ impl Session {
             Label::BlockRow => self.block_row(row, scene),
             Label::OwnRow => {
                 self.end_block(scene);
-                let certificate = scene.certificates.row(row.data);
+                let certificate = scene.certificates.row(row.data());
                 self.offer(certificate, row.time(), scene);
             }
             Label::TlsSucceeded => {
@@ -267,7 +267,7 @@ impl Session {
     /// A labelled row of form A. Without an open block it belongs to the peer's certificate.
     fn block_row<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let Some(open) = &mut self.block else { return };
-        match open.block.row(&row.context.bytes(), &row.data.bytes()) {
+        match open.block.row(&row.context().bytes(), &row.data().bytes()) {
             BlockStep::Continues => {}
             BlockStep::Complete(certificate) => {
                 let since = open.since;
@@ -338,7 +338,7 @@ impl Session {
     fn command<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let index = self.dialogue.sent;
         self.dialogue.sent = index.saturating_add(1);
-        let first = row.data.raw().first().map_or(0, u8::to_ascii_uppercase);
+        let first = row.data().raw().first().map_or(0, u8::to_ascii_uppercase);
         self.dialogue.greeting = matches!(first, b'E' | b'H');
         if matches!(first, b'M' | b'R' | b'S' | b'X') {
             self.notable_command(first, index, row, scene);
@@ -353,7 +353,7 @@ impl Session {
         row: &Row<'_>,
         scene: &mut Scene<'_, L>,
     ) {
-        let data = row.data.raw();
+        let data = row.data().raw();
         match first {
             b'M' => {
                 if let Some(null_sender) = is_null_sender(data) {
@@ -363,7 +363,7 @@ impl Session {
             b'R' if !scene.relay_watch.0.is_empty() => {
                 if let Some(accepted) = scene.relay_watch.0.get(&scene.place(self))
                     && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
-                    && is_outside(&row.data.bytes(), accepted)
+                    && is_outside(&row.data().bytes(), accepted)
                 {
                     self.dialogue.outside.push(index);
                 }
@@ -393,7 +393,7 @@ impl Session {
     /// A line of a reply. Most say no more than that a command was done.
     #[inline]
     fn reply<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let Some((code, more)) = Reply::code(row.data.raw()) else {
+        let Some((code, more)) = Reply::code(row.data().raw()) else {
             return;
         };
         if !more && code != 354 {
@@ -419,9 +419,9 @@ impl Session {
             self.end_refusal(row.time(), scene);
         }
         match code {
-            400..=599 => self.refused(&row.data.bytes(), row.time(), scene),
+            400..=599 => self.refused(&row.data().bytes(), row.time(), scene),
             220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
-                self.banner(&row.data.bytes(), row.time(), scene);
+                self.banner(&row.data().bytes(), row.time(), scene);
             }
             250 if self.dialogue.greeting => self.hello(row, scene),
             _ => {}
@@ -477,7 +477,7 @@ impl Session {
 
     /// A line of an EHLO answer.
     fn hello<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let Some(greeting) = scene.greetings.read(row.data) else {
+        let Some(greeting) = scene.greetings.read(row.data()) else {
             return;
         };
         self.exchange_online = true;

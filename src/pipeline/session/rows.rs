@@ -66,7 +66,7 @@ impl Sessions {
 impl<L: Listener> Rows<'_, L> {
     /// Takes the next row.
     pub fn row(&mut self, row: &Row<'_>) {
-        let key = (self.stream, row.session);
+        let key = (self.stream, row.session());
         self.source.note_time(row.millis);
         self.source.changed = true;
         let session = if let Some(session) = self.live.get_mut(key) {
@@ -84,7 +84,7 @@ impl<L: Listener> Rows<'_, L> {
             }
             session
         } else {
-            let first = Session::new(self.connectors.name(row.connector), row);
+            let first = Session::new(self.connectors.name(row.connector()), row);
             let journal = self.journal.as_deref_mut();
             let session = self.live.add(key, first, self.evicted, journal);
             self.scene.say(session, row.time(), Fact::Started);

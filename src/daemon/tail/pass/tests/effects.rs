@@ -64,7 +64,7 @@ impl Committed {
                 let begin = position.offset.unwrap() - bytes.len() as u64;
                 let mut log = LogFile::from(begin, None);
                 let mut count = |row: &crate::pipeline::record::Row<'_>| {
-                    *self.applied.entry(row.session.0).or_default() += 1;
+                    *self.applied.entry(row.session().0).or_default() += 1;
                 };
                 log.feed(&bytes, &mut count);
                 log.take_unfinished(&mut count);
