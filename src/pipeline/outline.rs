@@ -39,7 +39,7 @@ pub const STRETCH: usize = 64 * BLOCK;
 /// How many lines are outlined at once at most.
 const LINES: usize = 64;
 /// Of how many session ids the value is remembered.
-const IDS: usize = 64;
+const IDS: usize = 32 * 4;
 /// The shortest row that is outlined, in bytes with its CR: one that has 64 before it. A shorter one has a name that nobody
 /// gives.
 const MIN_ROW: usize = BLOCK + 1;
@@ -49,7 +49,7 @@ static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
 /// A stretch and what is behind it, so that there is something to look at from every place where a line may begin.
 type Text = [u8; STRETCH + BEHIND];
-const BEHIND: usize = STRETCH;
+const BEHIND: usize = 4 * BLOCK;
 
 /// The lines that end within a stretch of text.
 #[derive(Clone, Debug)]
@@ -110,10 +110,12 @@ impl Default for KnownIds {
 impl KnownIds {
     #[inline]
     fn read(&mut self, digits: &[u8; SESSION]) -> Option<u64> {
-        // Of what is no digit, it does not matter which place it gives.
-        let value = |digit: u8| usize::from((digit & 0xF) + 9 * (digit >> 6));
+        // No two digits are alike in their last five bits, and no two that follow each other in the two before the last
+        // of a letter. Of what is no digit, it does not matter which place it gives.
         let [.., sixteens, ones] = *digits;
-        let known = &mut self.known[(value(sixteens) * 16 + value(ones)) % IDS];
+        let fours = sixteens + (sixteens >> 6);
+        let place = usize::from(ones % 32) * 4 + usize::from(fours % 4);
+        let known = &mut self.known[place % IDS];
         if known.0 != *digits {
             *known = (*digits, hexadecimal(digits)?);
         }

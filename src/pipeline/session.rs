@@ -226,7 +226,8 @@ pub struct Stream {
     pub duplicate_rows: u64,
     /// Jumps in the sequence numbers of sessions: rows that the log lost.
     pub sequence_gaps: u64,
-    /// Time of the oldest row since the program started, in milliseconds since 1970.
+    /// Time of the oldest row since the program started, in milliseconds since 1970, and of none that is newer than the
+    /// newest row before that.
     pub first_millis: Option<i64>,
     /// Time of the newest row, in milliseconds since 1970.
     pub last_millis: Option<i64>,
@@ -238,17 +239,17 @@ impl Stream {
     /// Takes note of the time of a row. Most are newer than those before them.
     #[inline]
     fn note_time(&mut self, millis: i64) {
-        match (self.first_millis, self.last_millis) {
-            (Some(_), Some(last)) if last <= millis => self.last_millis = Some(millis),
+        match &mut self.last_millis {
+            Some(last) if *last <= millis => *last = millis,
             _ => self.note_other_time(millis),
         }
     }
 
     #[cold]
+    #[inline(never)]
     fn note_other_time(&mut self, millis: i64) {
-        let first = self.first_millis.unwrap_or(millis);
-        self.first_millis = Some(first.min(millis));
         self.last_millis = self.last_millis.max(Some(millis));
+        self.first_millis = Some(self.first_millis.map_or(millis, |first| first.min(millis)));
     }
 }
 

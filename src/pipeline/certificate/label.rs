@@ -34,13 +34,14 @@ const FOREIGN: [&[u8]; 6] = [
 
 /// Tells what an `*` row is about.
 pub fn label(context: &[u8]) -> Label {
-    match context.first() {
-        Some(b'S') if context == OWN => Label::OwnBlockStart,
-        Some(b'S') if context.starts_with(OWN) => Label::OwnRow,
-        Some(b'C') if certificate::field(context).is_some() => Label::BlockRow,
-        Some(b'T') if tls::is_success(context) => Label::TlsSucceeded,
-        Some(b'T' | b'O') if tls::is_failure(context) => Label::TlsFailed,
-        Some(b'R' | b'D' | b'S' | b'P')
+    match context {
+        [b'S', b'e', b'n', ..] if context == OWN => Label::OwnBlockStart,
+        [b'S', b'e', b'n', ..] if context.starts_with(OWN) => Label::OwnRow,
+        [b'C', ..] if certificate::field(context).is_some() => Label::BlockRow,
+        [b'T', ..] if tls::is_success(context) => Label::TlsSucceeded,
+        [b'T' | b'O', ..] if tls::is_failure(context) => Label::TlsFailed,
+        // Every session begins with one that starts with `Set`.
+        [b'R' | b'D' | b'P', ..] | [b'S', b'm', ..] | [b'S', b'e', b'c', ..]
             if FOREIGN.iter().any(|prefix| context.starts_with(prefix)) =>
         {
             Label::Foreign

@@ -316,7 +316,7 @@ impl Sessions {
             server: kept.server,
             duplicate_rows: kept.duplicate_rows,
             sequence_gaps: kept.sequence_gaps,
-            first_millis: None,
+            first_millis: kept.last_millis,
             last_millis: kept.last_millis,
             changed: false,
         });

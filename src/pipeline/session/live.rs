@@ -235,8 +235,8 @@ impl Session {
 
     #[inline(never)]
     fn information<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
-        let context = row.context().bytes();
-        match label(&context) {
+        let context = row.context();
+        match label(context.raw()) {
             Label::OwnBlockStart => {
                 self.end_block(scene);
                 self.block = Some(Box::new(OpenBlock {
@@ -252,12 +252,12 @@ impl Session {
             }
             Label::TlsSucceeded => {
                 self.end_block(scene);
-                self.secured(&context, row.time(), scene);
+                self.secured(&context.bytes(), row.time(), scene);
             }
             Label::TlsFailed => {
                 self.end_block(scene);
                 self.phase = Phase::Settled;
-                let error = tls::failure(&context);
+                let error = tls::failure(&context.bytes());
                 scene.say(self, row.time(), Fact::TlsFailed { error });
             }
             Label::Foreign | Label::Other => self.end_block(scene),
