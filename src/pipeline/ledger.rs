@@ -42,7 +42,7 @@ pub const MAX_REPLIES: usize = 64;
 pub const MAX_TLS_ERRORS: usize = 32;
 
 /// Of how many connectors it is remembered where they stand.
-const HINTS: usize = 32;
+const HINTS: usize = 256;
 
 /// Stands for a connector name, text or word beyond its limit.
 pub const FOLDED: &str = "(others)";
@@ -55,9 +55,27 @@ pub struct Ledger {
     connectors: Vec<(Place, ConnectorLedger)>,
     /// Where the connector stands that was looked up last, of all whose names lie alike in memory. Whether it still does, its
     /// place tells.
-    hints: [usize; HINTS],
+    hints: Hints,
     /// Connectors that were forgotten and may still be on disk.
     forgotten: Vec<Place>,
+}
+
+/// Places, each where the address of a name gives it.
+#[derive(Clone, Debug)]
+struct Hints([usize; HINTS]);
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self([0; HINTS])
+    }
+}
+
+impl Hints {
+    /// Names lie at least 32 bytes apart.
+    #[inline]
+    fn of(&mut self, name: &Arc<str>) -> &mut usize {
+        &mut self.0[name.as_ptr().addr() / 32 % HINTS]
+    }
 }
 
 /// A count of sessions with the times of the first and the last one.
@@ -162,7 +180,7 @@ impl Ledger {
     /// Sessions share their names, so mostly those of the connector itself are given.
     #[inline]
     fn entry(&mut self, server: &Arc<str>, connector: &Arc<str>) -> &mut ConnectorLedger {
-        let hint = self.hints[hint(connector)];
+        let hint = *self.hints.of(connector);
         let is_same = self.connectors.get(hint).is_some_and(|(place, _)| {
             Arc::ptr_eq(&place.connector, connector) && Arc::ptr_eq(&place.server, server)
         });
@@ -184,7 +202,7 @@ impl Ledger {
             self.find(server, &folded)
                 .unwrap_or_else(|index| self.insert(index, server, folded))
         });
-        self.hints[hint(connector)] = index;
+        *self.hints.of(connector) = index;
         index
     }
 
@@ -460,11 +478,6 @@ impl ConnectorLedger {
             }),
         }
     }
-}
-
-/// Names lie at least 32 bytes apart.
-fn hint(connector: &Arc<str>) -> usize {
-    connector.as_ptr().addr() / 32 % HINTS
 }
 
 /// Certificates are the same when their thumbprints are; without one, only when all that is known is equal.

@@ -110,10 +110,10 @@ impl Default for KnownIds {
 impl KnownIds {
     #[inline]
     fn read(&mut self, digits: &[u8; SESSION]) -> Option<u64> {
-        // No two digits are alike in their last five bits, and no two that follow each other in the two before the last
-        // of a letter. Of what is no digit, it does not matter which place it gives.
+        // The last five bits tell all digits apart, and with two of the digit before them neighbours in the order of
+        // ids. Of what is no digit, it does not matter which place it gives.
         let [.., sixteens, ones] = *digits;
-        let fours = sixteens + (sixteens >> 6);
+        let fours = sixteens.wrapping_add(sixteens >> 6);
         let place = usize::from(ones % 32) * 4 + usize::from(fours % 4);
         let known = &mut self.known[place % IDS];
         if known.0 != *digits {

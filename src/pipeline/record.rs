@@ -412,6 +412,19 @@ mod tests {
     }
 
     #[test]
+    fn session_ids_are_of_digits_and_nothing_else() {
+        let end = ROW.find("08DE").unwrap() + SESSION;
+        for place in end - SESSION..end {
+            for byte in 0..=u8::MAX {
+                let mut line = ROW.as_bytes().to_vec();
+                line[place] = byte;
+                let is_digit = byte.is_ascii_hexdigit();
+                assert_eq!(read_bytes(&line).is_ok(), is_digit, "{byte} at {place}");
+            }
+        }
+    }
+
+    #[test]
     fn a_comma_too_many_is_told_as_such_wherever_it_is() {
         for (at, _) in ROW.char_indices().skip(DATE_TIME) {
             let (before, behind) = ROW.split_at(at);

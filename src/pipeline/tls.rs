@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use memchr::memchr;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::Serialize;
@@ -28,9 +29,9 @@ pub const KNOWN_ERRORS: [&str; 12] = [
 const MAX_ERROR_BYTES: usize = 48;
 
 const SUCCEEDED: &[u8] = b"TLS protocol ";
+const NEGOTIATION_SUCCEEDED: &[u8] = b" negotiation succeeded";
 /// Built once: a searcher takes longer to build than to find this in a row.
-static NEGOTIATED: LazyLock<Finder<'static>> =
-    LazyLock::new(|| Finder::new(" negotiation succeeded"));
+static NEGOTIATED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(NEGOTIATION_SUCCEEDED));
 const FAILED: &[u8] = b"TLS negotiation failed with error ";
 const UNAUTHENTICATED: &[u8] = b"Outbound TLS authentication failed for auth level ";
 
@@ -74,7 +75,15 @@ impl fmt::Display for Protocol {
 
 /// Whether the text says that TLS was negotiated.
 pub fn is_success(context: &[u8]) -> bool {
-    context.starts_with(SUCCEEDED) && NEGOTIATED.find(context).is_some()
+    split_word(context).is_some_and(|(_, rest)| {
+        rest.starts_with(NEGOTIATION_SUCCEEDED) || NEGOTIATED.find(rest).is_some()
+    })
+}
+
+/// The word for a protocol, and what follows it.
+fn split_word(context: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = context.strip_prefix(SUCCEEDED)?;
+    Some(rest.split_at(memchr(b' ', rest).unwrap_or(rest.len())))
 }
 
 /// Whether the text says that TLS failed.
@@ -85,10 +94,7 @@ pub fn is_failure(context: &[u8]) -> bool {
 /// The protocol of a negotiation that succeeded. Exchange writes Schannel's name, or its number (`grbitEnabledProtocols`)
 /// on a system that has no name for it.
 pub fn protocol(context: &[u8]) -> Protocol {
-    let word = context
-        .strip_prefix(SUCCEEDED)
-        .and_then(|rest| rest.split(|&byte| byte == b' ').next())
-        .unwrap_or_default();
+    let word = split_word(context).map_or(&[][..], |(word, _)| word);
     let word = word.strip_prefix(b"SP_PROT_").unwrap_or(word);
     let word = word.strip_suffix(b"_CLIENT").unwrap_or(word);
     match word {
