@@ -47,8 +47,10 @@ const MIN_ROW: usize = BLOCK + 1;
 /// What the processor can do.
 static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
-/// A stretch and what is behind it, so that there is something to look at from every place where a line may begin.
+/// A stretch and what is behind it.
 type Text = [u8; STRETCH + BEHIND];
+/// How much there is behind a stretch: what is looked at for a line that begins within it, be it a row or not, lies no
+/// farther, so no place need be compared with the end.
 const BEHIND: usize = 4 * BLOCK;
 
 /// The lines that end within a stretch of text.
@@ -236,7 +238,8 @@ struct Span {
     end: usize,
 }
 
-/// Where the name of the connector is, which takes less than 64 bytes. What follows is the session id.
+/// Where the name of the connector is, which takes less than 64 bytes. What follows is the session id; 0: this is no row of
+/// the kind.
 #[expect(
     clippy::inline_always,
     reason = "only what is inlined where the level is known can use its instructions"
@@ -259,8 +262,8 @@ fn connector<S: Simd>(simd: S, text: &Text, line: Span, found: &mut Outline) -> 
     }
 }
 
-/// The session id, the sequence number and the event. With the addresses between, which are not quoted, they take less than
-/// 64 bytes behind the session id. What follows are the data.
+/// The session id, the sequence number and the event; with the addresses between, which are not quoted, less than 64 bytes
+/// from the end of the session id on. What follows are the data; 0: this is no row of the kind.
 #[expect(
     clippy::inline_always,
     reason = "only what is inlined where the level is known can use its instructions"
@@ -287,7 +290,7 @@ fn numbers<S: Simd>(
     let event_end = first(behind_remote);
     let data = session + SESSION + event_end + 1;
     let sign = |place: usize| text[at + SESSION + place + 1];
-    let digits = *bytes(text, at + SESSION + sequence_end - 4);
+    let digits = *bytes(text, at + SESSION + 1);
     if session != 0
         && commas & 1 != 0
         && sign(sequence_end) != b'"'

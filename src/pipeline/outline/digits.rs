@@ -77,15 +77,18 @@ pub fn decimal(digits: &[u8]) -> Option<u32> {
     u32::try_from(value).ok()
 }
 
-/// The value of the last one to four of four bytes, which are decimal digits, and nothing but digits.
+/// The value of the first one to four of four bytes, which are decimal digits, and nothing but digits.
 #[inline]
 pub(super) fn short_decimal(text: [u8; 4], digits: usize) -> Option<u32> {
     if !(1..=4).contains(&digits) {
         return None;
     }
     let zeros = u32::from_le_bytes(*b"0000");
-    let values = (u32::from_le_bytes(text) ^ zeros) & u32::MAX << (8 * (4 - digits));
-    if is_beyond(values.into(), 0x0909_0909) {
+    // With zeros in front, and without what follows.
+    let values = (u32::from_le_bytes(text) ^ zeros) << (8 * (4 - digits));
+    // As in `is_beyond`.
+    let taken = values.wrapping_add(0x7F7F_7F7F - 0x0909_0909);
+    if (values | taken) & 0x8080_8080 != 0 {
         return None;
     }
     // Ten times each digit and the one behind it, which stay below 100.
@@ -130,18 +133,20 @@ mod tests {
 
     #[test]
     fn short_numbers_are_read_as_long_ones_are() {
-        for text in [*b"1234", *b"9999", *b"0000", *b"0120", *b",,12", *b"08,3"] {
+        for text in [*b"1234", *b"9999", *b"0000", *b"0120", *b"12,,", *b"08,3"] {
             for digits in 0..=5 {
-                let last = text.get(4_usize.saturating_sub(digits)..);
-                let expected = last.filter(|_| digits <= 4).and_then(decimal);
+                let expected = text.get(..digits).and_then(decimal);
                 assert_eq!(short_decimal(text, digits), expected, "{text:?} {digits}");
             }
         }
         for byte in 0..=u8::MAX {
             for place in 0..4 {
-                let mut text = *b"1234";
-                text[place] = byte;
-                assert_eq!(short_decimal(text, 4), decimal(&text), "{text:?}");
+                for digits in 1..=4 {
+                    let mut text = *b"1234";
+                    text[place] = byte;
+                    let expected = decimal(&text[..digits]);
+                    assert_eq!(short_decimal(text, digits), expected, "{text:?}");
+                }
             }
         }
     }

@@ -58,7 +58,7 @@ pub(super) fn only_comma<S: Simd>(simd: S, text: &Text, start: usize, end: usize
     let place = start + first(front);
     let next = start + first(without_first(front));
     let last = (end - 1).wrapping_sub(back.leading_zeros() as usize);
-    // None before `next`, and none behind `place` in the last 64 bytes.
+    // None between `place` and `next`, and none behind `place` in the last 64 bytes: the two meet.
     if place < end && next + BLOCK >= end && (last <= place || back == 0) {
         return Some(place);
     }
