@@ -85,35 +85,24 @@ impl<'a> Row<'a> {
 
     /// Name of the send connector.
     pub fn connector(&self) -> Cell<'a> {
-        let Outline {
-            connector,
-            connector_end,
-            connector_doubled,
-            ..
-        } = self.outline;
-        self.cell(connector, connector_end, connector_doubled)
+        let cells = &self.outline;
+        self.cell(
+            cells.connector,
+            cells.connector_end,
+            cells.connector_doubled,
+        )
     }
 
     /// What was sent or received, or the value of an `*` row.
     pub fn data(&self) -> Cell<'a> {
-        let Outline {
-            data,
-            data_end,
-            data_doubled,
-            ..
-        } = self.outline;
-        self.cell(data, data_end, data_doubled)
+        let cells = &self.outline;
+        self.cell(cells.data, cells.data_end, cells.data_doubled)
     }
 
     /// What an `*` row is about.
     pub fn context(&self) -> Cell<'a> {
-        let Outline {
-            context,
-            context_end,
-            context_doubled,
-            ..
-        } = self.outline;
-        self.cell(context, context_end, context_doubled)
+        let cells = &self.outline;
+        self.cell(cells.context, cells.context_end, cells.context_doubled)
     }
 
     #[inline]
