@@ -226,8 +226,8 @@ pub struct Stream {
     pub duplicate_rows: u64,
     /// Jumps in the sequence numbers of sessions: rows that the log lost.
     pub sequence_gaps: u64,
-    /// Time of the oldest row since the program started, in milliseconds since 1970, and of none that is newer than the
-    /// newest row before that.
+    /// Time of the oldest row since the program started, in milliseconds since 1970; for a stream that was known before, of
+    /// that row or of the newest one then, whichever is older.
     pub first_millis: Option<i64>,
     /// Time of the newest row, in milliseconds since 1970.
     pub last_millis: Option<i64>,
