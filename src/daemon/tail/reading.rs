@@ -102,9 +102,11 @@ impl Followed {
                 return self.leave_out(handle, offset, end, true);
             }
             if let Some(newline) = memrchr(b'\n', &chunk[known..]) {
-                self.seen = offset + chunk.len() as u64;
+                let seen = offset + chunk.len() as u64;
                 chunk.truncate(known + newline + 1);
                 self.advance(handle, offset + chunk.len() as u64, &chunk)?;
+                // Not before: what is seen counts as read, and if it could not advance, the lines wait for the next look.
+                self.seen = seen;
                 return Ok(Some(Piece::Lines(chunk)));
             }
             if chunk.len() < wanted || wanted == rest {

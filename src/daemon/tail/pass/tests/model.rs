@@ -4,6 +4,7 @@
 //! A commit is modelled by one struct that holds positions and what was applied with them; a crash keeps it and
 //! nothing else.
 
+mod order;
 mod programs;
 mod steps;
 
@@ -509,47 +510,6 @@ fn a_file_that_grows_and_goes_while_it_cannot_be_read_is_reported() {
         .map(|(.., loss)| *loss)
         .collect();
     assert_eq!(losses, [loss]);
-}
-
-#[test]
-fn a_new_file_that_cannot_be_opened_holds_up_the_later_ones() {
-    let mut model = Model::new();
-    model.look();
-    for _ in 0..2 {
-        model.roll(1);
-    }
-    let (first, second) = (Model::log(LOGS, 9), Model::log(LOGS, 10));
-    let fault = Fault::Open(io::ErrorKind::PermissionDenied);
-    model
-        .world
-        .0
-        .borrow_mut()
-        .faults
-        .insert(first.clone(), fault);
-    let rows = |model: &Model, path: &Path| -> Vec<bool> {
-        let content = model.content(path);
-        let bytes = &content.borrow().bytes;
-        let applied = &model.committed.applied;
-        rows_in(bytes, 0, u64::MAX)
-            .map(|row| applied.contains_key(&row))
-            .collect()
-    };
-    model.wait(10);
-    assert_eq!(rows(&model, &second), [false], "a session may go on here");
-    model.world.0.borrow_mut().faults.clear();
-    // The order within a look is asserted there.
-    model.wait(10);
-    assert_eq!(rows(&model, &first), [true]);
-    assert_eq!(rows(&model, &second), [true]);
-    // One that cannot be opened for good holds up nobody for good.
-    model.roll(1);
-    model.roll(1);
-    let (third, fourth) = (Model::log(LOGS, 11), Model::log(LOGS, 12));
-    model.world.0.borrow_mut().faults.insert(third, fault);
-    for _ in 0..7 {
-        model.wait(10);
-    }
-    assert_eq!(rows(&model, &fourth), [true]);
 }
 
 #[test]

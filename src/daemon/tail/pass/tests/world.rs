@@ -1,5 +1,6 @@
 //! A file system that lies, and remembers what it was asked.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -34,6 +35,8 @@ pub(super) enum Fault {
     Open(io::ErrorKind),
     /// Reading fails.
     Read,
+    /// One of so many reads fails, however often the file is opened in between.
+    Flaky(usize),
     /// At most this many bytes are read, and every other time none.
     Short(usize),
     /// The file seems to end here.
@@ -56,6 +59,8 @@ pub(super) struct Tree {
     pub(super) unmounted: BTreeMap<PathBuf, bool>,
     pub(super) faults: BTreeMap<PathBuf, Fault>,
     pub(super) opens: usize,
+    /// How often a file with [`Fault::Flaky`] was read.
+    reads: Rc<Cell<usize>>,
 }
 
 impl Tree {
@@ -72,6 +77,7 @@ pub(super) struct Opened {
     content: Content,
     fault: Option<Fault>,
     reads: usize,
+    all_reads: Rc<Cell<usize>>,
 }
 
 impl Disk for World {
@@ -126,6 +132,7 @@ impl Disk for World {
             content: Rc::clone(content),
             fault,
             reads: 0,
+            all_reads: Rc::clone(&tree.reads),
         })
     }
 
@@ -169,6 +176,12 @@ impl Handle for Opened {
         let mut most = buffer.len();
         match self.fault {
             Some(Fault::Read) => return Err(io::Error::other("input/output error")),
+            Some(Fault::Flaky(one_of)) => {
+                self.all_reads.set(self.all_reads.get() + 1);
+                if self.all_reads.get().is_multiple_of(one_of) {
+                    return Err(io::Error::other("input/output error"));
+                }
+            }
             Some(Fault::Short(_)) if self.reads.is_multiple_of(2) => return Ok(0),
             Some(Fault::Short(short)) => most = most.min(short),
             Some(Fault::Stale(stale)) => end = end.min(usize::try_from(stale).unwrap()),
