@@ -40,6 +40,10 @@ use crate::render::textfile;
 
 /// How many bytes are read at once.
 const CHUNK: usize = 256 * 1024;
+/// What the kernel copies from begins with a page, and so does what it copies to. An allocator puts a large buffer a few
+/// bytes behind the beginning of one, and there `rep movsb` of AMD's processors since Zen 3 takes five times as long:
+/// 0.26 instead of 0.05 s for 400 MB, as much as everything else that is done with them.
+const PAGE: usize = 4096;
 
 const MORE_HELP: &str = "\
 Exit codes: 0 match (without a configuration: a session was read), 1 fragile or a warning, 2 mismatch or anything else \
@@ -126,7 +130,9 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
     }
     let progress = progress(&directories);
     let mut reading = Reading::default();
-    let mut buffer = vec![0; CHUNK];
+    let mut memory = vec![0; CHUNK + PAGE];
+    let begin = memory.as_ptr().align_offset(PAGE).min(PAGE);
+    let buffer = &mut memory[begin..begin + CHUNK];
     for (source, directory) in &directories {
         let status = reading.status(source, &directory.server);
         status.directories += 1;
@@ -134,7 +140,7 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
         engine.set_behind(stream, true);
         for path in &directory.files {
             let mut file = LogFile::default();
-            read(&path.path, &mut buffer, &progress, |chunk| {
+            read(&path.path, buffer, &progress, |chunk| {
                 engine.feed(stream, &mut file, chunk, now);
                 file.refused().is_none()
             })
