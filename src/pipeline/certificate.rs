@@ -133,9 +133,14 @@ impl Certificate {
     /// The names by which a peer can recognise the certificate: its common name, if that is a DNS name, and its
     /// alternative names; lower case, A-labels, without trailing dot, each once.
     pub fn presented_names(&self) -> Vec<String> {
-        let common_name = self.common_name();
+        self.presented_names_with(self.common_name().as_deref())
+    }
+
+    /// The same, where the common name is known already.
+    pub(super) fn presented_names_with(&self, common_name: Option<&str>) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
-        for name in common_name.iter().chain(&self.names) {
+        let alternative = self.names.iter().map(String::as_str);
+        for name in common_name.into_iter().chain(alternative) {
             if let Some(name) = dns_name(name)
                 && !names.contains(&name)
             {

@@ -5,6 +5,18 @@ pub const MAX_SHOWN: usize = 300;
 
 /// The value without control and direction characters, cut at [`MAX_SHOWN`].
 pub fn shown(value: &str) -> String {
+    if is_fit(value) {
+        return value.to_owned();
+    }
+    cut_and_clean(value)
+}
+
+/// Nearly every value is fit to be shown as it is, and that is soon seen.
+fn is_fit(value: &str) -> bool {
+    value.len() <= MAX_SHOWN && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn cut_and_clean(value: &str) -> String {
     let mut characters = value.chars().filter(|it| !is_deceptive(*it));
     let mut text: String = characters.by_ref().take(MAX_SHOWN).collect();
     if characters.next().is_some() {
@@ -17,6 +29,13 @@ pub fn shown(value: &str) -> String {
 /// The value like [`shown`], with a placeholder for every mail address: a subject may hold one (`E=`), and neither a
 /// page nor a message nor a metric is to tell whose it is.
 pub fn shown_without_addresses(value: &str) -> String {
+    if is_fit(value) && !value.contains('@') {
+        return value.to_owned();
+    }
+    masked(value)
+}
+
+fn masked(value: &str) -> String {
     let is_at = |it: char| matches!(it, '@' | '＠' | '﹫');
     let plain: String = value.chars().filter(|it| !is_deceptive(*it)).collect();
     let mut text = String::with_capacity(plain.len());
@@ -101,7 +120,17 @@ pub fn is_deceptive(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_fit_is_not_changed(value in prop_oneof!["[ -~]{0,310}", "[a@~\u{7f}ü]{0,6}", "\\PC{0,5}"]) {
+            prop_assert_eq!(shown(&value), cut_and_clean(&value));
+            prop_assert_eq!(shown_without_addresses(&value), masked(&value));
+        }
+    }
 
     #[test]
     fn a_shown_value_is_one_plain_line() {

@@ -85,14 +85,19 @@ struct Standards<'a> {
 impl<'a> Standards<'a> {
     /// `None`: nothing is expected of the connector.
     fn bench(self, place: &'a Place) -> Option<Bench<'a>> {
-        Some(Bench {
+        let expectation = self.expectations.for_connector(&place.connector)?;
+        Some(self.bench_by(expectation, place))
+    }
+
+    fn bench_by(self, expectation: &'a Expectation, place: &'a Place) -> Bench<'a> {
+        Bench {
             server: &place.server,
             connector: &place.connector,
-            expectation: self.expectations.for_connector(&place.connector)?,
+            expectation,
             inventory: self.inventory,
             settings: self.settings,
             now: self.now,
-        })
+        }
     }
 }
 
@@ -107,13 +112,9 @@ impl Judging {
         if !observation.exchange_online || !observation.fact.is_evidence() {
             return;
         }
-        if self
-            .expectations
-            .for_connector(observation.connector)
-            .is_none()
-        {
+        let Some(expectation) = self.expectations.for_connector(observation.connector) else {
             return;
-        }
+        };
         let place = Place {
             server: Arc::clone(observation.server),
             connector: Arc::clone(observation.connector),
@@ -127,13 +128,11 @@ impl Judging {
             settings: &self.settings,
             now,
         };
-        let Some(bench) = standards.bench(&place) else {
-            return;
-        };
+        let bench = standards.bench_by(expectation, &place);
         let watched = self
             .watched
             .entry(place.clone())
-            .or_insert_with(|| Watched::new(bench.expectation));
+            .or_insert_with(|| Watched::new(expectation));
         watched.told_by(stream);
         watched.enter(observation, bench);
         self.relay_changed |= watched.findings.is_denied() != watched.follows_relay;

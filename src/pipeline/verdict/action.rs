@@ -7,8 +7,8 @@ use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::shown::is_deceptive;
 use crate::pipeline::verdict::Scene;
-use crate::pipeline::verdict::conditions::is_self_signed;
 use crate::pipeline::verdict::finding::Finding;
+use crate::pipeline::verdict::names::Presented;
 use crate::pipeline::verdict::names::domain_standing;
 use crate::pipeline::verdict::reason::ReasonCode;
 
@@ -105,7 +105,7 @@ pub fn one_command<'a>(actions: impl IntoIterator<Item = &'a mut String>) {
 /// Present what the inbound connector expects, or make it expect what is presented. Which of them is meant is not for us to
 /// say, so the command is a look.
 fn rename(finding: &Finding<'_>, scene: &Scene<'_>) -> Vec<String> {
-    if scene.presented.and_then(is_self_signed) == Some(true) {
+    if scene.presented.and_then(Presented::is_self_signed) == Some(true) {
         return replace(scene);
     }
     let inbound = finding

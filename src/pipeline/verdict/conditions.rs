@@ -18,7 +18,7 @@ pub(super) fn of_certificate<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -
     findings.extend(pin(presented.certificate, expectation, now));
     findings.extend(purposes(presented));
     let mut unchecked = Vec::new();
-    match is_self_signed(presented) {
+    match presented.is_self_signed() {
         Some(true) => findings.push(Finding::new(
             ReasonCode::SelfSigned,
             "a certificate issued by a public certification authority",
@@ -39,7 +39,7 @@ pub(super) fn of_certificate<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -
             "",
         ));
     }
-    if presented.subject().is_some() && presented.certificate.common_name().is_none() {
+    if presented.subject().is_some() && !presented.has_common_name {
         let subject = &presented.certificate.subject;
         let finding = Finding::new(ReasonCode::NoCommonName, "a subject with a CN", subject);
         findings.push(finding);
@@ -155,11 +155,6 @@ fn pin<'a>(
         ReasonCode::ThumbprintNotPinned
     };
     Some(Finding::new(code, expected, thumbprint.to_string()))
-}
-
-/// Rule A2; `None`: issuer and subject are not both known.
-pub(super) fn is_self_signed(presented: &Presented<'_>) -> Option<bool> {
-    same_dn(presented.issuer()?, presented.subject()?)
 }
 
 enum Configured<'a> {

@@ -3,6 +3,8 @@
 //! Exchange Online compares names only: the common name and the alternative names of the certificate with
 //! `TlsSenderCertificateName`. Where Microsoft does not say whether a pair fits, the result is `fragile`.
 
+use std::cell::OnceCell;
+
 use jiff::SignedDuration;
 
 use crate::pipeline::certificate::dn::{DistinguishedName, issuer_subject};
@@ -23,6 +25,10 @@ pub(super) struct Presented<'a> {
     pub(super) known: Option<&'a InventoryCertificate>,
     /// Common name, if it is a DNS name, and alternative names: lower case, no trailing dot, A-labels.
     pub(super) names: Vec<String>,
+    /// Whether its subject holds a common name, DNS name or not.
+    pub(super) has_common_name: bool,
+    /// Several rules ask, and reading two names takes its time.
+    self_signed: OnceCell<Option<bool>>,
 }
 
 impl<'a> Presented<'a> {
@@ -34,21 +40,30 @@ impl<'a> Presented<'a> {
             .and_then(|thumbprint| inventory.find(thumbprint));
         match known {
             Some(known) => Self::in_inventory(known),
-            None => Self {
-                certificate,
-                known: None,
-                names: certificate.presented_names(),
-            },
+            None => Self::new(certificate, None),
         }
     }
 
     /// A certificate of the inventory, as if it were presented.
     pub(super) fn in_inventory(known: &'a InventoryCertificate) -> Self {
+        Self::new(&known.certificate, Some(known))
+    }
+
+    fn new(certificate: &'a Certificate, known: Option<&'a InventoryCertificate>) -> Self {
+        let common_name = certificate.common_name();
         Self {
-            certificate: &known.certificate,
-            known: Some(known),
-            names: known.certificate.presented_names(),
+            certificate,
+            known,
+            names: certificate.presented_names_with(common_name.as_deref()),
+            has_common_name: common_name.is_some(),
+            self_signed: OnceCell::new(),
         }
+    }
+
+    /// Rule A2; `None`: issuer and subject are not both known.
+    pub(super) fn is_self_signed(&self) -> Option<bool> {
+        let compare = || same_dn(self.issuer()?, self.subject()?);
+        *self.self_signed.get_or_init(compare)
     }
 
     /// How far its dates may be off.

@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::pipeline::certificate::dn::issuer_subject;
 use crate::pipeline::expectation::PlannedRenewal;
 use crate::pipeline::inventory::InventoryCertificate;
-use crate::pipeline::verdict::conditions::is_self_signed;
 use crate::pipeline::verdict::expiry;
 use crate::pipeline::verdict::finding::Finding;
 use crate::pipeline::verdict::names::{Presented, same_dn};
@@ -161,7 +160,7 @@ fn successor<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -> Option<&'a Inv
         let serves = known
             .extended_key_usage
             .is_none_or(|usage| usage.server_auth);
-        shares_a_name && has_time_left && serves && is_self_signed(&next) != Some(true)
+        shares_a_name && has_time_left && serves && next.is_self_signed() != Some(true)
     };
     bench
         .inventory
