@@ -103,6 +103,19 @@ pub struct Before<'a> {
     pub until: Timestamp,
 }
 
+impl Evidence<'_> {
+    /// Whether the certificate before the present one may have a part in the judgement. The change is told for a day, and
+    /// an issuer for as long as it is another one.
+    pub fn has_news(&self, bench: &Bench<'_>) -> bool {
+        let (Some(before), Some(Presentation::Certificate(certificate))) =
+            (self.before, self.presentation)
+        else {
+            return false;
+        };
+        renewal::may_tell(before, certificate, bench)
+    }
+}
+
 /// Against what is judged, where and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Bench<'a> {

@@ -6,6 +6,8 @@
 //! every turn: when it has come back within half an hour, it is gone only after half an hour without it. What the clock or a new configuration changes needs no
 //! further session: the certificate is known already.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,10 +17,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::pipeline::alert::findings::memory::Memory;
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
-use crate::pipeline::verdict;
 use crate::pipeline::verdict::Before;
 use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::Evidence;
@@ -68,7 +70,9 @@ pub struct Findings {
     named: Option<IpAddr>,
     egress: Option<IpAddr>,
     denial: Option<Denial>,
-    outcome: Judgement,
+    outcome: Arc<Judgement>,
+    #[serde(skip)]
+    memory: Memory,
     settled: Verdict,
     states: BTreeMap<ReasonCode, State>,
     /// When sessions ended a reason that had counted.
@@ -155,7 +159,7 @@ impl Findings {
             return;
         }
         // What time has ended must not wait for a second session.
-        if previous.is_some_and(|latest| latest.judged_at != bench.now) {
+        if previous.is_some_and(|latest| !latest.is_judged_at(bench.now)) {
             self.pass_time(&bench);
         }
         let previous = self.latest.as_ref();
@@ -252,6 +256,7 @@ impl Findings {
             let alone = bench.now.duration_since(denial.arrived) >= LONE_SESSION;
             denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
         }
+        self.memory.forget();
         self.pass_time(&bench);
         for (code, state) in &mut self.states {
             let (long_enough, past) = match code.row().confirmation {
@@ -269,8 +274,9 @@ impl Findings {
     pub fn expectation_changed(&mut self, bench: Bench<'_>) {
         self.denial = None;
         self.ended.clear();
-        self.outcome = Judgement::default();
+        self.outcome = Arc::default();
         self.settled = Verdict::default();
+        self.memory.forget();
         self.pass_time(&bench);
         let hold = codes(&self.outcome);
         self.states.retain(|code, _| hold.contains(code));
@@ -314,7 +320,7 @@ impl Findings {
         reasons
     }
 
-    fn judge(&self, bench: &Bench<'_>) -> Judgement {
+    fn judge(&mut self, bench: &Bench<'_>) -> Arc<Judgement> {
         let denial = self.denial.as_ref().filter(|denial| denial.confirmed);
         let evidence = Evidence {
             presentation: self.latest.as_ref().map(|latest| &latest.presentation),
@@ -326,7 +332,7 @@ impl Findings {
             rejected: denial.map(|denial| denial.reply.as_str()),
             only_null_sender: denial.is_some_and(|denial| denial.with_sender == 0),
         };
-        verdict::judge(&evidence, bench)
+        self.memory.judge(&evidence, bench)
     }
 
     /// What has changed without a session: the certificate is known already, so a reason that is new counts and one that
@@ -340,11 +346,14 @@ impl Findings {
         let after = codes(&self.outcome);
         self.states
             .retain(|code, _| after.contains(code) || !before.contains(code));
-        for reason in self.outcome.reasons.clone() {
+        let outcome = Arc::clone(&self.outcome);
+        for reason in &outcome.reasons {
             if !before.contains(&reason.code) {
-                self.establish(&reason, bench.now);
-            } else if let Some(state) = self.states.get_mut(&reason.code) {
-                state.reason = reason;
+                self.establish(reason, bench.now);
+            } else if let Some(state) = self.states.get_mut(&reason.code)
+                && state.reason != *reason
+            {
+                state.reason.clone_from(reason);
             }
         }
     }
@@ -372,7 +381,7 @@ impl Findings {
             .retain(|code, state| state.missed == 0 || !at_once(code, state));
         self.end_what_is_over(time.min(now));
         // What is known of a reason mostly stays as it is, and nothing of it is copied.
-        let outcome = std::mem::take(&mut self.outcome);
+        let outcome = Arc::clone(&self.outcome);
         for reason in &outcome.reasons {
             // A denial is established without a session.
             let unsteady = self.was_there_lately(reason.code, time);
@@ -396,7 +405,6 @@ impl Findings {
             let by_sessions = state.reason.code.row().confirmation != Confirmation::Window;
             state.confirmed |= by_sessions && state.shown >= CONFIRMING_SESSIONS;
         }
-        self.outcome = outcome;
         self.settle();
     }
 
@@ -479,6 +487,13 @@ impl Findings {
         if changed || quiet {
             self.end_denial(time);
         }
+    }
+}
+
+impl Latest {
+    /// Whether it was judged in this second: what time decides begins and ends with one.
+    fn is_judged_at(&self, now: Timestamp) -> bool {
+        self.judged_at.as_second() == now.as_second()
     }
 }
 

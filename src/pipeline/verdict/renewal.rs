@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::dn::issuer_subject;
 use crate::pipeline::expectation::PlannedRenewal;
 use crate::pipeline::inventory::InventoryCertificate;
@@ -264,6 +265,15 @@ fn urgency(presented: &Presented<'_>, bench: &Bench<'_>) -> Severity {
         return Severity::Critical;
     }
     expiry::nearing(presented, bench).map_or(Severity::Warning, |nearing| nearing.severity)
+}
+
+/// Whether [`changed`] may find something, as far as that is seen without reading names.
+pub(super) fn may_tell(before: Before<'_>, certificate: &Certificate, bench: &Bench<'_>) -> bool {
+    let known = certificate
+        .thumbprint
+        .and_then(|it| bench.inventory.find(it));
+    let presented = known.map_or(certificate, |known| &known.certificate);
+    bench.now.duration_since(before.until) < NEWS || before.certificate.issuer != presented.issuer
 }
 
 /// Rules C1 and L8.

@@ -1,0 +1,106 @@
+//! What is remembered of judgements changes none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const WORDS: [&str; 6] = ["good", "renewed", "bad", "soon", "nothing", "cut"];
+
+/// The presentations of the stories, and one by another issuer.
+fn shown(choice: usize) -> Presentation {
+    match WORDS.get(choice) {
+        Some(word) => presentation(word).unwrap(),
+        None => by(presentation("good").unwrap(), "CN=Another CA"),
+    }
+}
+
+fn by(presentation: Presentation, issuer: &str) -> Presentation {
+    match presentation {
+        Presentation::Certificate(certificate) => {
+            Presentation::Certificate(Arc::new(Certificate {
+                issuer: Some(issuer.to_owned()),
+                ..(*certificate).clone()
+            }))
+        }
+        Presentation::NoCertificate => presentation,
+    }
+}
+
+/// `renewed` is known to the inventory by another issuer than the log says, if at all.
+fn inventory(issuer: Option<&str>) -> Inventory {
+    let known = issuer.map(|issuer| {
+        let known = in_inventory(0xBB, -HOUR);
+        let certificate = Certificate {
+            issuer: Some(issuer.to_owned()),
+            ..(*known.certificate).clone()
+        };
+        InventoryCertificate {
+            certificate: Arc::new(certificate),
+            ..known
+        }
+    });
+    Inventory::new(known.into_iter().collect())
+}
+
+/// One step: what happens, and how many milliseconds after the one before.
+type Step = (usize, i64);
+
+fn take(findings: &mut Findings, (what, _): Step, time: Timestamp, bench: Bench<'_>) {
+    match what {
+        0..=6 => findings.session(&shown(what), time, bench),
+        7 | 8 => {
+            let refusal = Refusal {
+                reply: format!("550 5.7.64 TenantAttribution {what}"),
+                presented: None,
+                null_sender: what == 8,
+                session: SessionId(time.as_millisecond().cast_unsigned()),
+                time,
+            };
+            findings.denied(refusal, bench.now);
+        }
+        9 => findings.relayed(false, time),
+        10 => findings.egress("203.0.113.7".parse().unwrap()),
+        11 => findings.egress("203.0.113.8".parse().unwrap()),
+        _ => findings.reconsider(bench),
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let later = prop_oneof![12 => 0..100_i64, 1 => Just(40_000), 1 => Just(10 * HOUR * 1000)];
+    proptest::collection::vec((0..14_usize, later), 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// `age`: how old the rows are, in hours.
+    #[test]
+    fn what_is_remembered_changes_no_judgement(
+        steps in steps(),
+        by_address: bool,
+        issuer in 0..3_usize,
+        age in prop_oneof![Just(0), Just(25)],
+    ) {
+        let (expectation, settings) = (expectation(by_address), Settings::default());
+        let inventory = inventory([None, Some("CN=Another CA"), Some("CN=Issuing CA, O=Example")][issuer]);
+        let (mut findings, mut forgetful) = (Findings::default(), Findings::default());
+        let mut now = at(0);
+        for step in steps {
+            now += SignedDuration::from_millis(step.1);
+            let bench = Bench {
+                server: "EX01",
+                connector: "Outbound",
+                expectation: &expectation,
+                inventory: &inventory,
+                settings: &settings,
+                now,
+            };
+            let time = now - SignedDuration::from_hours(age);
+            take(&mut findings, step, time, bench);
+            forgetful.memory.forget();
+            take(&mut forgetful, step, time, bench);
+            let state = |findings: &Findings| serde_json::to_string(findings).unwrap();
+            prop_assert_eq!(state(&findings), state(&forgetful));
+        }
+    }
+}
