@@ -65,10 +65,9 @@ impl Engine {
     /// Takes over what is expected, at the start and when the configuration or an export changes. Alerts of connectors
     /// that are no longer judged end.
     pub fn set_expectations(&mut self, expectations: Expectations, now: Timestamp) {
-        self.judging.expectations = expectations;
         let ledger = Arc::clone(&self.reading.ledger);
         let sessions = &self.reading.sessions;
-        self.judging.expectations_changed(&ledger, sessions, now);
+        self.judging.expect(expectations, &ledger, sessions, now);
         self.judging
             .follow_relay(&mut self.reading.sessions.relay_watch);
     }

@@ -47,18 +47,23 @@ impl Expectations {
 
     /// The expectation for a send connector, or `None`: then it is shown but neither judged nor alerted on.
     pub fn for_connector(&self, connector: &str) -> Option<&Expectation> {
+        self.entries.get(self.position(connector)?)
+    }
+
+    /// Where that expectation stands among the [entries](Self::entries).
+    pub fn position(&self, connector: &str) -> Option<usize> {
         if !self.exact.is_empty() || !self.disabled.is_empty() {
             let name = connector.to_lowercase();
             if self.disabled.contains(&name) {
                 return None;
             }
             if let Some(&position) = self.exact.get(&name) {
-                return self.entries.get(position);
+                return Some(position);
             }
         }
         self.entries
             .iter()
-            .find(|entry| entry.pattern.matches(connector))
+            .position(|entry| entry.pattern.matches(connector))
     }
 
     /// The entries in their order.

@@ -5,6 +5,7 @@
 //! fail), its rhythm (sessions that stay away), and what its servers present together. All of them say what is
 //! confirmed; [`Alerts`] says what begins and ends by it.
 
+mod fitting;
 mod kept;
 mod watched;
 
@@ -23,6 +24,7 @@ use crate::pipeline::alert::findings::Confirmed;
 use crate::pipeline::alert::summary::Summaries;
 use crate::pipeline::alert::unseen::Read;
 use crate::pipeline::alert::unseen::Unseen;
+use crate::pipeline::engine::judging::fitting::Fitting;
 use crate::pipeline::engine::judging::watched::Watched;
 use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
@@ -49,6 +51,7 @@ pub const NEWS_AGE: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Default)]
 pub(super) struct Judging {
     pub(super) expectations: Expectations,
+    fitting: Fitting,
     pub(super) inventory: Arc<Inventory>,
     pub(super) settings: Settings,
     /// What is wrong with certdrift itself.
@@ -112,7 +115,8 @@ impl Judging {
         if !observation.exchange_online || !observation.fact.is_evidence() {
             return;
         }
-        let Some(expectation) = self.expectations.for_connector(observation.connector) else {
+        let fitting = &mut self.fitting;
+        let Some(expectation) = fitting.find(&self.expectations, observation.connector) else {
             return;
         };
         let place = Place {
@@ -180,12 +184,15 @@ impl Judging {
     }
 
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
-    pub(super) fn expectations_changed(
+    pub(super) fn expect(
         &mut self,
+        expectations: Expectations,
         ledger: &Ledger,
         sessions: &Sessions,
         now: Timestamp,
     ) {
+        self.expectations = expectations;
+        self.fitting = Fitting::default();
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);
