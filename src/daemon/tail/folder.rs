@@ -320,13 +320,13 @@ impl Folder {
                 let known = file.size;
                 let listens = file.read(&mut handle, now, &mut |file, piece| {
                     place.read(file, piece, later, say)
-                })?;
-                if !listens {
-                    return Ok(false);
-                }
+                });
                 if evidence == Evidence::Cropped {
                     file.size = known;
-                    return Ok(true);
+                    return listens;
+                }
+                if !listens? {
+                    return Ok(false);
                 }
                 place.finish(file, &mut handle, newer, now, say)
             }

@@ -425,6 +425,8 @@ impl Followed {
     fn know(&mut self, fingerprint: Fingerprint) {
         self.fingerprint = Some(fingerprint);
         self.verified = false;
+        // What was looked through for something to know it by holds NUL bytes, and they may have become text.
+        self.scanned = None;
         if self.offset == Some(0) {
             self.anchor = Some(Hash::of(&[]));
         }

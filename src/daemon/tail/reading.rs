@@ -102,7 +102,9 @@ impl Followed {
                 return self.leave_out(handle, offset, end, true);
             }
             if let Some(newline) = memrchr(b'\n', &chunk[known..]) {
-                let seen = offset + chunk.len() as u64;
+                // NUL bytes at the end are looked at next. Until they were, they do not count.
+                let text = chunk.iter().rposition(|&byte| byte != 0);
+                let seen = offset + text.map_or(0, |last| last as u64 + 1);
                 chunk.truncate(known + newline + 1);
                 self.advance(handle, offset + chunk.len() as u64, &chunk)?;
                 // Not before: what is seen counts as read, and if it could not advance, the lines wait for the next look.

@@ -491,7 +491,7 @@ impl Findings {
 }
 
 impl Latest {
-    /// Whether it was judged in this second: what time decides begins and ends with one.
+    /// Whether it was judged in this second. What time decides is a matter of hours and days.
     fn is_judged_at(&self, now: Timestamp) -> bool {
         self.judged_at.as_second() == now.as_second()
     }

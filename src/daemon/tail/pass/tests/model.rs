@@ -7,6 +7,7 @@
 mod order;
 mod programs;
 mod steps;
+mod unwritten;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -510,6 +511,36 @@ fn a_file_that_grows_and_goes_while_it_cannot_be_read_is_reported() {
         .map(|(.., loss)| *loss)
         .collect();
     assert_eq!(losses, [loss]);
+}
+
+#[test]
+fn what_was_cut_off_behind_what_was_read_is_told_though_reads_fail() {
+    let mut model = Model::new();
+    model.look();
+    let path = model.pick(0).unwrap();
+    let read = model.content(&path).borrow().bytes.len();
+    let rows: Vec<Vec<u8>> = (0..3).map(|_| model.row()).collect();
+    model.write(&path, &rows.concat());
+    // What stands before the offset can be read, and what stands behind it cannot.
+    let fault = Fault::Flaky(2);
+    model
+        .world
+        .0
+        .borrow_mut()
+        .faults
+        .insert(path.clone(), fault);
+    model.look();
+    let kept = read + rows[0].len();
+    model.content(&path).borrow_mut().bytes.truncate(kept);
+    model.wait(2);
+    model.world.0.borrow_mut().faults.clear();
+    for _ in 0..3 {
+        model.wait(700);
+    }
+    let losses = model.committed.losses.iter();
+    let losses: Vec<_> = losses.map(|(.., loss)| (loss.from, loss.bytes)).collect();
+    let gone = rows[1].len() + rows[2].len();
+    assert_eq!(losses, [(kept as u64, gone as u64)]);
 }
 
 #[test]

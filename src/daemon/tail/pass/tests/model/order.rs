@@ -40,7 +40,7 @@ fn a_new_file_that_cannot_be_opened_holds_up_the_later_ones() {
 }
 
 /// Which rows of a file were applied.
-fn applied(model: &Model, path: &Path) -> Vec<bool> {
+pub(super) fn applied(model: &Model, path: &Path) -> Vec<bool> {
     let content = model.content(path);
     let bytes = &content.borrow().bytes;
     let applied = &model.committed.applied;

@@ -188,7 +188,8 @@ impl Model {
         // NUL bytes where NUL bytes were before a cut look the same.
         let uncut = |path: &PathBuf| !self.content(path).borrow().cut;
         if let Some(path) = self.pick(choice).filter(uncut) {
-            let fill = self.rows(8);
+            // Some reach beyond what a file is known by.
+            let fill = self.rows(if choice % 4 == 3 { 60 } else { 8 });
             let pen = self.pens.get_mut(&path).unwrap();
             pen.rest.clear();
             let is_line = self.content(&path).borrow().bytes.ends_with(b"\n");
