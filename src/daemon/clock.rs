@@ -29,6 +29,17 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// How long it is to the next of the moments that lie a period apart, which are the same for all who ask. A processor that
+/// sleeps is woken once for all that is done at such a moment, and what they need it for is still at hand.
+pub fn until_next(period: Duration) -> Duration {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = *FIRST.get_or_init(instant);
+    let gone = instant().duration_since(first).as_nanos() % period.as_nanos().max(1);
+    period.saturating_sub(Duration::from_nanos(
+        u64::try_from(gone).unwrap_or_default(),
+    ))
+}
+
 /// A number between -1 and 1 that differs from call to call: it keeps the retries of many instances from marching in
 /// step, and nothing else depends on it.
 pub fn spread() -> f64 {

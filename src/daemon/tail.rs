@@ -3,7 +3,7 @@
 //! Every source has a thread of its own, so a share that hangs holds up nobody else, nor the shutdown. A thread looks
 //! at the directory every two seconds and at the files that are still written every second, or at once when something
 //! wakes it; it opens, reads and closes a file within one pass, because a handle kept open would keep Exchange from
-//! deleting the file. What it reads goes through a bounded channel to the one task that owns the engine.
+//! deleting the file. A file that is as it was is not even opened, where the system says so reliably. What it reads goes through a bounded channel to the one task that owns the engine.
 
 mod absent;
 mod copies;
@@ -41,7 +41,8 @@ use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::tail::pulse::Pulse;
 
-/// How often files that are still written are looked at.
+/// How often files that are still written are looked at: all threads at the same moments, for hundreds of them that each
+/// wake the machine at another one cost half as much again.
 pub const POLL: Duration = Duration::from_secs(1);
 /// The shortest time between two looks: a busy server appends hundreds of times a second, and each look is at all files
 /// that are still written. Short enough for a row to be counted within 0.2 s.
@@ -338,7 +339,12 @@ pub fn start(
                 if !pass.look(present(), hint, &mut |event| say(event)) || own.is_stopped() {
                     break;
                 }
-                hint = own.wait(PAUSE, if pass.waits { PAUSE } else { POLL });
+                let longest = if pass.waits {
+                    PAUSE
+                } else {
+                    clock::until_next(POLL)
+                };
+                hint = own.wait(PAUSE, longest);
             }
         })?;
     Ok(waker)

@@ -26,8 +26,9 @@ use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
 use crate::daemon::tail::source_key;
 
-/// How often directories are listed.
-const LISTING: Duration = Duration::from_secs(2);
+/// How often directories are listed: with every other look. Less than two seconds, because a look comes a little early at
+/// times.
+const LISTING: Duration = Duration::from_millis(1900);
 /// How often a thread says that it is alive when there is nothing else to say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
