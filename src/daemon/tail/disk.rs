@@ -23,6 +23,9 @@ pub(super) trait Disk {
     /// Opens a file to read; others may go on writing, renaming and deleting it.
     fn open(&self, file: &Path) -> io::Result<Self::Handle>;
 
+    /// How long a file is, without opening it. `None`: this system does not say so without perhaps being out of date.
+    fn size(&self, file: &Path) -> io::Result<Option<u64>>;
+
     /// On which device a directory is: it changes when a share is mounted or goes. `None`: the system does not say.
     fn device(&self, directory: &Path) -> io::Result<Option<u64>>;
 
@@ -93,6 +96,10 @@ impl Disk for LocalDisk {
         File::open(file)
     }
 
+    fn size(&self, file: &Path) -> io::Result<Option<u64>> {
+        size(file)
+    }
+
     fn device(&self, directory: &Path) -> io::Result<Option<u64>> {
         Ok(device(&std::fs::metadata(directory)?))
     }
@@ -112,6 +119,31 @@ impl Disk for LocalDisk {
             },
         })
     }
+}
+
+/// A share is asked anew, whatever is remembered of its last answer.
+#[cfg(target_os = "linux")]
+fn size(file: &Path) -> io::Result<Option<u64>> {
+    use rustix::fs::AtFlags;
+    use rustix::fs::CWD;
+    use rustix::fs::StatxFlags;
+    use rustix::io::Errno;
+    match rustix::fs::statx(CWD, file, AtFlags::STATX_FORCE_SYNC, StatxFlags::SIZE) {
+        Ok(answer) => {
+            let is_known = StatxFlags::from_bits_retain(answer.stx_mask).contains(StatxFlags::SIZE);
+            Ok(is_known.then_some(answer.stx_size))
+        }
+        // Old kernels, and what some sandboxes say.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// On Windows, what a path says of a file lags behind what an open file says of itself.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "Linux may have an error to tell")]
+fn size(_: &Path) -> io::Result<Option<u64>> {
+    Ok(None)
 }
 
 #[cfg(unix)]

@@ -35,6 +35,8 @@ const STILL_SHARE: u32 = 4;
 pub(super) const FINISHED_LOOK: Duration = Duration::from_secs(600);
 /// By how much that is shortened, so that thousands of files that were all seen at the start are not all due at once.
 const FINISHED_SPREAD_SECONDS: u64 = 300;
+/// A file that seems as it was is opened this often all the same: it may have become one that cannot be read.
+const OPENED: Duration = Duration::from_secs(30);
 /// Delay before a file that could not be read is opened again; doubled each time up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -91,6 +93,7 @@ pub(super) struct Followed {
     grown: Instant,
     doubt: Option<Doubt>,
     looked: Option<Instant>,
+    opened: Option<Instant>,
     compared: Option<Instant>,
     retry: Option<Retry>,
 }
@@ -166,6 +169,7 @@ impl Followed {
             grown: now,
             doubt: None,
             looked: None,
+            opened: None,
             compared: None,
             retry: None,
         }
@@ -218,7 +222,18 @@ impl Followed {
         FINISHED_LOOK.saturating_sub(Duration::from_secs(self.id.0 % FINISHED_SPREAD_SECONDS))
     }
 
-    /// It was opened and is this long.
+    /// Whether a look at its size is enough, if that is what it was.
+    pub(super) fn need_not_be_opened(&self, now: Instant) -> bool {
+        let is_lately = |opened| now.duration_since(opened) < OPENED;
+        self.is_settled() && self.retry.is_none() && self.opened.is_some_and(is_lately)
+    }
+
+    /// It was opened.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.opened = Some(now);
+    }
+
+    /// It is this long.
     pub(super) fn sized(&mut self, size: u64, now: Instant) {
         self.looked = Some(now);
         if size != self.current {

@@ -278,7 +278,7 @@ impl Folder {
         self.files[index].back_off(trouble, now);
     }
 
-    /// Opens, looks, reads, closes.
+    /// Opens, looks, reads, closes; or sees without opening it that the file is as it was.
     fn visit(
         &mut self,
         index: usize,
@@ -297,8 +297,17 @@ impl Folder {
             relative: &self.relative,
         };
         let file = &mut self.files[index];
+        if file.need_not_be_opened(now)
+            && let Some(size) = disk.size(&path)?
+        {
+            file.sized(size, now);
+            if file.is_settled() && !file.is_done(newer, now) {
+                return Ok(true);
+            }
+        }
         let mut handle = disk.open(&path)?;
         let size = handle.size()?;
+        file.opened(now);
         file.sized(size, now);
         if file.offset.is_none() {
             let end = line_end(&mut handle, size)?;

@@ -62,6 +62,10 @@ impl<D: Disk, C: Fn() -> Instant, B: Fn()> Disk for Pulse<D, C, B> {
         self.answered(self.disk.open(file))
     }
 
+    fn size(&self, file: &Path) -> io::Result<Option<u64>> {
+        self.answered(self.disk.size(file))
+    }
+
     fn device(&self, directory: &Path) -> io::Result<Option<u64>> {
         self.answered(self.disk.device(directory))
     }

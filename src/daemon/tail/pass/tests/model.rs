@@ -7,6 +7,7 @@
 mod order;
 mod programs;
 mod steps;
+mod still;
 mod unwritten;
 
 use std::collections::BTreeMap;

@@ -71,6 +71,19 @@ impl Tree {
     fn fault(&self, path: &Path) -> Option<Fault> {
         self.faults.get(path).copied()
     }
+
+    fn opened(&self, file: &Path, fault: Option<Fault>) -> io::Result<Opened> {
+        if self.is_away(file) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let content = self.files.get(file).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Opened {
+            content: Rc::clone(content),
+            fault,
+            reads: 0,
+            all_reads: Rc::clone(&self.reads),
+        })
+    }
 }
 
 pub(super) struct Opened {
@@ -124,16 +137,19 @@ impl Disk for World {
         if let Some(Fault::Open(kind)) = fault {
             return Err(kind.into());
         }
-        if tree.is_away(file) {
-            return Err(io::ErrorKind::NotFound.into());
+        tree.opened(file, fault)
+    }
+
+    /// Somebody who may not read a file may still ask for its size.
+    fn size(&self, file: &Path) -> io::Result<Option<u64>> {
+        let tree = self.0.borrow();
+        let fault = tree.fault(file);
+        if let Some(Fault::Open(kind)) = fault
+            && kind != io::ErrorKind::PermissionDenied
+        {
+            return Err(kind.into());
         }
-        let content = tree.files.get(file).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Opened {
-            content: Rc::clone(content),
-            fault,
-            reads: 0,
-            all_reads: Rc::clone(&tree.reads),
-        })
+        tree.opened(file, fault)?.size().map(Some)
     }
 
     fn device(&self, directory: &Path) -> io::Result<Option<u64>> {

@@ -23,7 +23,7 @@ fn a_cut_that_was_none_is_forgotten_though_nul_bytes_were_left_out() {
 fn a_file_that_was_replaced_is_told_as_lost_after_a_restart_as_well() {
     let model = run(&[
         (0, 0, 0),
-        (45, 0, 35),
+        (45, 0, 36),
         (0, 0, 0),
         (44, 0, 0),
         (58, 219, 0),
