@@ -74,12 +74,12 @@ impl Engine {
 
     /// Takes over the certificates that are known apart from the log. What follows shows at the next tick.
     pub fn set_inventory(&mut self, inventory: Arc<Inventory>) {
-        self.judging.inventory = inventory;
+        self.judging.set_inventory(inventory);
     }
 
     /// Takes over what the operator finds urgent. What follows shows at the next tick.
     pub fn set_settings(&mut self, settings: Settings) {
-        self.judging.settings = settings;
+        self.judging.set_settings(settings);
     }
 
     /// Takes over what is wrong with certdrift itself: sources, exports, state. What is no longer among it is over.

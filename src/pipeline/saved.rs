@@ -144,7 +144,19 @@ impl Changes {
 /// them are looked at, and those written whose text is another than before.
 #[derive(Debug, Default)]
 pub struct Written {
-    sums: BTreeMap<Table, HashMap<String, u64>>,
+    sums: BTreeMap<Table, HashMap<String, Sum>>,
+    /// Counts the times that all rows of a table were looked at.
+    round: u64,
+    /// The row that is looked at; kept, because mostly nothing has changed, and nothing need be allocated to see that.
+    text: Vec<u8>,
+}
+
+/// Of the text of a row.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    sum: u64,
+    /// When it was there last.
+    round: u64,
 }
 
 impl Written {
@@ -154,13 +166,16 @@ impl Written {
         for table in [
             Table::Whole,
             Table::Directory,
-            Table::Finding,
             Table::Alert,
             Table::Receiver,
         ] {
             for (key, text) in saved.texts(table) {
+                let sum = Sum {
+                    sum: sum(text.as_bytes()),
+                    round: 0,
+                };
                 let sums = written.sums.entry(table).or_default();
-                sums.insert(key.to_owned(), sum(text));
+                sums.insert(key.to_owned(), sum);
             }
         }
         written
@@ -168,15 +183,24 @@ impl Written {
 
     /// Adds one row to the changes, if it has changed.
     pub fn row(&mut self, table: Table, key: &str, value: &impl Serialize, changes: &mut Changes) {
-        match serde_json::to_string(value) {
-            Ok(text) => {
-                let sums = self.sums.entry(table).or_default();
-                if sums.insert(key.to_owned(), sum(&text)) != Some(sum(&text)) {
-                    changes.put_text(table, key.to_owned(), text);
-                }
-            }
+        self.text.clear();
+        let written = serde_json::to_writer(&mut self.text, value).ok();
+        let Some(text) = written.and_then(|()| std::str::from_utf8(&self.text).ok()) else {
             // It says why.
-            Err(_) => changes.put(table, key, value),
+            changes.put(table, key, value);
+            return;
+        };
+        let now = Sum {
+            sum: sum(text.as_bytes()),
+            round: self.round,
+        };
+        let sums = self.sums.entry(table).or_default();
+        let before = match sums.get_mut(key) {
+            Some(known) => Some(std::mem::replace(known, now)),
+            None => sums.insert(key.to_owned(), now),
+        };
+        if before.is_none_or(|before| before.sum != now.sum) {
+            changes.put_text(table, key.to_owned(), text.to_owned());
         }
     }
 
@@ -184,20 +208,23 @@ impl Written {
     pub fn rows<T: Serialize>(
         &mut self,
         table: Table,
-        rows: impl IntoIterator<Item = (String, T)>,
+        rows: impl IntoIterator<Item = (impl AsRef<str>, T)>,
         changes: &mut Changes,
     ) {
-        let mut before = self.sums.remove(&table).unwrap_or_default();
+        self.round += 1;
         for (key, value) in rows {
-            if let Some(sum) = before.remove(&key) {
-                let sums = self.sums.entry(table).or_default();
-                sums.insert(key.clone(), sum);
+            self.row(table, key.as_ref(), &value, changes);
+        }
+        let Some(sums) = self.sums.get_mut(&table) else {
+            return;
+        };
+        sums.retain(|key, sum| {
+            let is_there = sum.round == self.round;
+            if !is_there {
+                changes.remove(table, key.as_str());
             }
-            self.row(table, &key, &value, changes);
-        }
-        for key in before.into_keys() {
-            changes.remove(table, key);
-        }
+            is_there
+        });
     }
 }
 
@@ -231,7 +258,7 @@ pub mod pairs {
     }
 }
 
-fn sum(text: &str) -> u64 {
+fn sum(text: &[u8]) -> u64 {
     FixedState::default().hash_one(text)
 }
 

@@ -163,7 +163,8 @@ pub enum Handshake {
 impl Place {
     /// Its key in the saved state.
     pub fn key(&self) -> String {
-        serde_json::json!([self.server, self.connector]).to_string()
+        // Two texts can always be written.
+        serde_json::to_string(&(&self.server, &self.connector)).unwrap_or_default()
     }
 
     /// The place of a row with such a key.

@@ -9,6 +9,8 @@
 //! 3. `expiry` and `renewal`: what will go wrong unless somebody acts.
 //! 4. A rejection by Exchange Online overrides the model; the model's reasons stay as candidate causes.
 //!
+//! Where nothing but time passes, `holding` says how long a judgement holds.
+//!
 //! A certificate that the inventory knows is judged by what it really says, not by what the log shows of it.
 //!
 //! What cannot be known from a log that was cut short is `unknown`, never `mismatch`.
@@ -19,6 +21,7 @@ mod action;
 mod conditions;
 mod expiry;
 mod finding;
+mod holding;
 mod message;
 mod names;
 pub mod reason;
@@ -113,6 +116,12 @@ impl Evidence<'_> {
             return false;
         };
         renewal::may_tell(before, certificate, bench)
+    }
+
+    /// The first moment after `bench.now` at which time alone may change the judgement, as long as it
+    /// [has no news](Self::has_news).
+    pub fn holds_until(&self, bench: &Bench<'_>) -> Timestamp {
+        holding::until(self, bench)
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) enum Kept {
 /// A directory as the engine knows it.
 struct Stream {
     id: StreamId,
+    /// By what its directory is known again.
+    name: String,
     source: u64,
     tally: Tally,
     lost: Lost,
@@ -529,6 +531,7 @@ fn stream<'a>(
         let known = unheard.remove(&name);
         Stream {
             id: engine.resume_stream(&name, &directory.server),
+            name,
             source,
             tally: known.as_ref().map(|known| known.tally).unwrap_or_default(),
             lost: known.as_ref().map(|known| known.lost).unwrap_or_default(),

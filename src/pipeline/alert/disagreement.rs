@@ -98,6 +98,13 @@ impl Disagreements {
 
 /// Since when two servers present different certificates with a name in common.
 fn disagree_since(votes: &[Vote], now: Timestamp) -> Option<Timestamp> {
+    let thumbprint = |vote: &Vote| vote.certificate.thumbprint;
+    if votes
+        .windows(2)
+        .all(|pair| thumbprint(&pair[0]) == thumbprint(&pair[1]))
+    {
+        return None;
+    }
     let heard: Vec<(&Vote, Vec<String>)> = votes
         .iter()
         .filter(|vote| now.duration_since(vote.last) <= HEARD_WITHIN)
@@ -106,7 +113,7 @@ fn disagree_since(votes: &[Vote], now: Timestamp) -> Option<Timestamp> {
     let mut since: Option<Timestamp> = None;
     for (index, (one, names)) in heard.iter().enumerate() {
         for (other, other_names) in &heard[..index] {
-            let differ = one.certificate.thumbprint != other.certificate.thumbprint;
+            let differ = thumbprint(one) != thumbprint(other);
             if differ && names.iter().any(|name| other_names.contains(name)) {
                 // They disagree since the later one of the two changed.
                 let began = one.since.max(other.since);

@@ -50,7 +50,7 @@ pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(6);
 pub const QUIET_SESSIONS: u32 = 10;
 
 /// A reason that counts, and since when by the log's own time.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Confirmed {
     /// The one alert that it belongs to.
     pub alert: AlertName,
@@ -61,7 +61,7 @@ pub struct Confirmed {
 }
 
 /// What is known of one connector of one server.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Findings {
     latest: Option<Latest>,
     /// The certificate before the one that is presented now, and when the change came.
@@ -81,17 +81,14 @@ pub struct Findings {
 }
 
 /// The newest session that leaves no doubt.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Latest {
     presentation: Presentation,
     time: Timestamp,
-    /// Not kept: it moves on every second, and after a restart everything is judged anew.
-    #[serde(skip)]
-    judged_at: Timestamp,
 }
 
 /// How well a reason is established.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct State {
     reason: Reason,
     since: Timestamp,
@@ -107,7 +104,7 @@ struct State {
 }
 
 /// Exchange Online refused to relay, and nothing since has shown that it would now.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Denial {
     reply: String,
     since: Timestamp,
@@ -159,7 +156,7 @@ impl Findings {
             return;
         }
         // What time has ended must not wait for a second session.
-        if previous.is_some_and(|latest| !latest.is_judged_at(bench.now)) {
+        if previous.is_some() && !self.memory.is_judged_at(bench.now) {
             self.pass_time(&bench);
         }
         let previous = self.latest.as_ref();
@@ -172,8 +169,8 @@ impl Findings {
         let old = self.latest.replace(Latest {
             presentation: presentation.clone(),
             time: newest,
-            judged_at: bench.now,
         });
+        self.memory.judged_at = bench.now;
         self.egress = self.named;
         self.count_towards_denial(presentation, time);
         if let Some(old) = previous_certificate(old.as_ref(), presentation) {
@@ -250,13 +247,17 @@ impl Findings {
         self.denial.is_some()
     }
 
+    /// What is known or found urgent has changed: everything is judged anew when it is looked at next.
+    pub fn forget_judgements(&mut self) {
+        self.memory.forget();
+    }
+
     /// Looks again at what is known, because time has passed. Call it after every pass over the logs.
     pub fn reconsider(&mut self, bench: Bench<'_>) {
         if let Some(denial) = &mut self.denial {
             let alone = bench.now.duration_since(denial.arrived) >= LONE_SESSION;
             denial.confirmed |= denial.sessions >= CONFIRMING_SESSIONS || alone;
         }
-        self.memory.forget();
         self.pass_time(&bench);
         for (code, state) in &mut self.states {
             let (long_enough, past) = match code.row().confirmation {
@@ -340,9 +341,7 @@ impl Findings {
     fn pass_time(&mut self, bench: &Bench<'_>) {
         let before: Vec<ReasonCode> = codes(&self.outcome);
         self.outcome = self.judge(bench);
-        if let Some(latest) = &mut self.latest {
-            latest.judged_at = bench.now;
-        }
+        self.memory.judged_at = bench.now;
         let after = codes(&self.outcome);
         self.states
             .retain(|code, _| after.contains(code) || !before.contains(code));
@@ -359,9 +358,7 @@ impl Findings {
     }
 
     fn must_judge_again(&mut self) {
-        if let Some(latest) = &mut self.latest {
-            latest.judged_at = Timestamp::MIN;
-        }
+        self.memory.judged_at = Timestamp::MIN;
     }
 
     /// One more session for every reason: shown or missed. One that leaves the verdict unknown is no proof that a reason
@@ -487,13 +484,6 @@ impl Findings {
         if changed || quiet {
             self.end_denial(time);
         }
-    }
-}
-
-impl Latest {
-    /// Whether it was judged in this second. What time decides is a matter of hours and days.
-    fn is_judged_at(&self, now: Timestamp) -> bool {
-        self.judged_at.as_second() == now.as_second()
     }
 }
 

@@ -54,7 +54,7 @@ const WEEK_HOURS: usize = 7 * 24;
 const HOUR_MILLIS: i64 = 3_600_000;
 
 /// When the sessions of one connector of one server came.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Rhythm {
     /// Sessions in each hour, the first of them [`Self::first_hour`]; at most [`HISTORY_HOURS`].
     hours: Vec<u16>,

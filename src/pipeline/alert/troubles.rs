@@ -30,7 +30,7 @@ pub const FAILING_FOR: SignedDuration = SignedDuration::from_secs(60);
 pub const IN_CLEAR: &str = "mail goes out in clear, without STARTTLS,";
 
 /// What goes wrong on one connector of one server.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Troubles {
     failing: Option<Failing>,
     tls: Option<Refusals>,
@@ -38,7 +38,7 @@ pub struct Troubles {
 }
 
 /// Handshakes that fail.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Failing {
     error: String,
     since: Timestamp,
@@ -53,7 +53,7 @@ struct Failing {
 }
 
 /// Replies of one class.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Refusals {
     reply: String,
     blocked: bool,

@@ -53,7 +53,7 @@ pub(super) struct Judging {
     pub(super) expectations: Expectations,
     fitting: Fitting,
     pub(super) inventory: Arc<Inventory>,
-    pub(super) settings: Settings,
+    settings: Settings,
     /// What is wrong with certdrift itself.
     pub(super) conditions: Vec<(Place, Confirmed)>,
     pub(super) alerts: Alerts,
@@ -61,6 +61,8 @@ pub(super) struct Judging {
     pub(super) behind: Vec<StreamId>,
     pub(super) unreadable: Vec<StreamId>,
     watched: BTreeMap<Place, Watched>,
+    /// What is on disk of them.
+    kept: BTreeMap<Place, Watched>,
     disagreements: Disagreements,
     summaries: Summaries,
     unseen: Unseen,
@@ -70,7 +72,7 @@ pub(super) struct Judging {
     news: Vec<Notice>,
     /// Whether relay began or ceased to be denied somewhere, so that other sessions are to be followed.
     pub(super) relay_changed: bool,
-    /// What is on disk of all this.
+    /// What is on disk of the rest.
     written: Written,
     /// Whether something is to be told that is not on disk yet.
     pub(super) is_urgent: bool,
@@ -183,6 +185,24 @@ impl Judging {
         self.unseen.look(&self.expectations, &read);
     }
 
+    /// The certificates that are known apart from the log.
+    pub(super) fn set_inventory(&mut self, inventory: Arc<Inventory>) {
+        self.inventory = inventory;
+        self.forget_judgements();
+    }
+
+    /// What the operator finds urgent.
+    pub(super) fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.forget_judgements();
+    }
+
+    fn forget_judgements(&mut self) {
+        for watched in self.watched.values_mut() {
+            watched.findings.forget_judgements();
+        }
+    }
+
     /// Judges anew where something else is expected than before; what is expected as before goes on undisturbed.
     pub(super) fn expect(
         &mut self,
@@ -193,6 +213,7 @@ impl Judging {
     ) {
         self.expectations = expectations;
         self.fitting = Fitting::default();
+        self.forget_judgements();
         let expectations = &self.expectations;
         let is_judged = |connector: &str| expectations.for_connector(connector).is_some();
         self.disagreements.retain(is_judged);

@@ -6,9 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::pipeline::certificate::Certificate;
+use crate::pipeline::expectation::Settings;
 use crate::pipeline::verdict::Bench;
 use crate::pipeline::verdict::finding::Finding;
-use crate::pipeline::verdict::names::Presented;
+use crate::pipeline::verdict::names::{Presented, margin};
 use crate::pipeline::verdict::reason::{ReasonCode, Severity};
 
 /// Stands for a lifetime that is not known, because the start of validity was not logged.
@@ -40,27 +41,37 @@ pub(super) fn expiring<'a>(presented: &Presented<'_>, bench: &Bench<'a>) -> Opti
     Some(finding.since(nearing.since).at_least(nearing.severity))
 }
 
-/// Whether the end is near enough to speak of it. A logged date counts as early as it may mean.
+/// When the end of a certificate begins to be near.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) warning: Option<Timestamp>,
+    pub(super) critical: Option<Timestamp>,
+}
+
+/// A logged date counts as early as it may mean. `None`: its end is not known.
+pub(super) fn limits(certificate: &Certificate, settings: &Settings) -> Option<Limits> {
+    let end = certificate.not_after?;
+    let end = end.checked_sub(margin(certificate)).ok()?;
+    let lifetime = lifetime(certificate).unwrap_or(ASSUMED_LIFETIME);
+    let begins = |left: SignedDuration| end.checked_sub(left).ok();
+    Some(Limits {
+        warning: begins(settings.expiry.warning_left(lifetime)),
+        critical: begins(settings.expiry.critical_left(lifetime)),
+    })
+}
+
+/// Whether the end is near enough to speak of it.
 pub(super) fn nearing(presented: &Presented<'_>, bench: &Bench<'_>) -> Option<Nearing> {
     if has_expired(presented, bench) {
         return None;
     }
-    let now = bench.now;
-    let end = presented.certificate.not_after?;
-    let end = end.checked_sub(presented.margin()).ok()?;
-    let lifetime = lifetime(presented.certificate).unwrap_or(ASSUMED_LIFETIME);
-    let expiry = &bench.settings.expiry;
-    let (warning, critical) = (
-        expiry.warning_left(lifetime),
-        expiry.critical_left(lifetime),
-    );
-    let begins = |limit: SignedDuration| end.checked_sub(limit).ok();
-    let reached = |since: &Timestamp| *since <= now;
-    let critical = begins(critical).filter(reached).map(|since| Nearing {
+    let Limits { warning, critical } = limits(presented.certificate, bench.settings)?;
+    let reached = |since: &Timestamp| *since <= bench.now;
+    let critical = critical.filter(reached).map(|since| Nearing {
         severity: Severity::Critical,
         since,
     });
-    let warning = begins(warning).filter(reached).map(|since| Nearing {
+    let warning = warning.filter(reached).map(|since| Nearing {
         severity: Severity::Warning,
         since,
     });

@@ -68,10 +68,7 @@ impl<'a> Presented<'a> {
 
     /// How far its dates may be off.
     pub(super) fn margin(&self) -> SignedDuration {
-        match self.certificate.validity_from {
-            Some(ValiditySource::Inventory) => SignedDuration::ZERO,
-            Some(ValiditySource::Log) | None => LOGGED_DATE_MARGIN,
-        }
+        margin(self.certificate)
     }
 
     /// The subject, unless it was cut off or cannot be told from the issuer.
@@ -84,6 +81,14 @@ impl<'a> Presented<'a> {
     /// The issuer, unless it was cut off or cannot be told from the subject.
     pub(super) fn issuer(&self) -> Option<&'a str> {
         self.certificate.issuer.as_deref()
+    }
+}
+
+/// How far the dates of a certificate may be off.
+pub(super) fn margin(certificate: &Certificate) -> SignedDuration {
+    match certificate.validity_from {
+        Some(ValiditySource::Inventory) => SignedDuration::ZERO,
+        Some(ValiditySource::Log) | None => LOGGED_DATE_MARGIN,
     }
 }
 

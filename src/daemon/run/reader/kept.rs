@@ -1,6 +1,5 @@
 //! What of the reading outlives the process: how far each file was read, and what each directory counted.
 
-use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -90,11 +89,11 @@ impl Reader {
         }
         let heard = self.streams.iter().filter_map(|(directory, stream)| {
             let source = self.sources.get(&stream.source)?;
-            Some((name(directory), stream.kept(&source.key, directory)))
+            Some((stream.name.as_str(), stream.kept(&source.key, directory)))
         });
         let unheard = self.unheard.iter();
-        let unheard = unheard.map(|(name, kept)| (name.clone(), kept.clone()));
-        let rows: BTreeMap<_, _> = heard.chain(unheard).collect();
+        let unheard = unheard.map(|(name, kept)| (name.as_str(), kept.clone()));
+        let rows = heard.chain(unheard);
         self.written.rows(Table::Directory, rows, changes);
     }
 

@@ -1,8 +1,10 @@
-//! What was judged a moment ago. A server that holds two certificates presents now one, now the other, and each turn
-//! leads back to something that has been judged already.
+//! What was judged before and still holds. Time alone changes a judgement at certain moments only; and a server that holds
+//! two certificates presents now one, now the other, so that each turn leads back to something that has been judged already.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use crate::pipeline::session::Presentation;
 use crate::pipeline::verdict;
@@ -13,13 +15,24 @@ use crate::pipeline::verdict::Judgement;
 /// So many judgements on one connector are kept: more certificates do not take turns.
 const MAX_JUDGED: usize = 6;
 
-/// The judgements of one second. What is expected must be the same for all of them: when it has changed, they have to be
-/// forgotten.
+/// Judgements that still hold. What is expected, known and found urgent must be the same for all of them: when it has
+/// changed, they have to be forgotten.
+///
+/// None of it is kept over a restart, after which everything is judged anew; so it is no part of what findings are.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Since 1970.
-    second: i64,
-    judged: Vec<(Known, Arc<Judgement>)>,
+    judged: Vec<Judged>,
+    /// When the newest session was judged.
+    pub(super) judged_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Judged {
+    evidence: Known,
+    from: Timestamp,
+    /// From here on it does not hold any more.
+    until: Timestamp,
+    judgement: Arc<Judgement>,
 }
 
 /// Evidence that was judged.
@@ -31,7 +44,24 @@ struct Known {
     only_null_sender: bool,
 }
 
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Memory {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 impl Memory {
+    /// Whether the newest session was judged in this second. What time decides is a matter of hours and days.
+    pub(super) fn is_judged_at(&self, now: Timestamp) -> bool {
+        self.judged_at.as_second() == now.as_second()
+    }
+
     pub(super) fn forget(&mut self) {
         self.judged.clear();
     }
@@ -42,21 +72,31 @@ impl Memory {
         if evidence.has_news(bench) {
             return Arc::new(verdict::judge(evidence, bench));
         }
-        let second = bench.now.as_second();
-        if self.second != second {
-            self.second = second;
-            self.judged.clear();
+        let is_of = |known: &Judged| known.evidence.is(evidence);
+        let place = self.judged.iter().position(is_of);
+        if let Some(known) = place.map(|place| &self.judged[place])
+            && known.holds_at(bench.now)
+        {
+            return Arc::clone(&known.judgement);
         }
-        if let Some((_, judgement)) = self.judged.iter().find(|(known, _)| known.is(evidence)) {
-            return Arc::clone(judgement);
+        if let Some(place) = place.or((self.judged.len() == MAX_JUDGED).then_some(0)) {
+            self.judged.remove(place);
         }
         let judgement = Arc::new(verdict::judge(evidence, bench));
-        if self.judged.len() == MAX_JUDGED {
-            self.judged.remove(0);
-        }
-        self.judged
-            .push((Known::from(evidence), Arc::clone(&judgement)));
+        self.judged.push(Judged {
+            evidence: Known::from(evidence),
+            from: bench.now,
+            until: evidence.holds_until(bench),
+            judgement: Arc::clone(&judgement),
+        });
         judgement
+    }
+}
+
+impl Judged {
+    /// The clock may also have been set back.
+    fn holds_at(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
     }
 }
 

@@ -445,6 +445,11 @@ impl Stage {
         }
     }
 
+    fn learn(&mut self, inventory: Inventory) {
+        self.inventory = inventory;
+        self.findings.forget_judgements();
+    }
+
     fn expectation_changed(&mut self, second: i64) {
         self.findings.expectation_changed(Bench {
             server: "EX01",
@@ -537,15 +542,15 @@ fn a_rollout_may_take_its_window() {
     for second in 0..3 {
         assert_eq!(stage.at(second, "good"), []);
     }
-    stage.inventory = renewed();
+    stage.learn(renewed());
     assert_eq!(stage.at(10, ""), []);
     for second in [11, 12, 13, 4 * HOUR + 9] {
         assert_eq!(stage.at(second, "good"), [], "sessions do not hurry it");
     }
     assert_eq!(stage.at(4 * HOUR + 10, ""), [(RENEWAL, 10)]);
-    stage.inventory = Inventory::default();
+    stage.learn(Inventory::default());
     assert_eq!(stage.at(4 * HOUR + 11, ""), [], "it was taken away again");
-    stage.inventory = renewed();
+    stage.learn(renewed());
     assert_eq!(stage.at(4 * HOUR + 12, ""), [], "a new window");
     assert_eq!(stage.at(7 * HOUR, ""), []);
     stage.expectation.accepted_domains = Some(vec!["contoso.com".to_owned()]);

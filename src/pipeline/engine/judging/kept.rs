@@ -26,10 +26,8 @@ impl Judging {
     /// Adds what changed since the last time. Time alone changes findings, so all of them are looked at; they are some
     /// hundreds.
     pub(in crate::pipeline::engine) fn take_changes(&mut self, changes: &mut Changes) {
+        self.take_changed_findings(changes);
         let written = &mut self.written;
-        let watched = self.watched.iter();
-        let watched = watched.map(|(place, watched)| (place.key(), watched));
-        written.rows(Table::Finding, watched, changes);
         let firing = self.alerts.firing();
         let firing = firing.map(|firing| (firing.row_key(), firing));
         written.rows(Table::Alert, firing, changes);
@@ -44,8 +42,29 @@ impl Judging {
         self.is_urgent = false;
     }
 
+    /// They are compared with what is on disk: that takes a fraction of what writing all of them would, and is done every
+    /// second.
+    fn take_changed_findings(&mut self, changes: &mut Changes) {
+        for (place, watched) in &self.watched {
+            if self.kept.get(place) != Some(watched) {
+                changes.put(Table::Finding, place.key(), watched);
+                self.kept.insert(place.clone(), watched.clone());
+            }
+        }
+        if self.kept.len() > self.watched.len() {
+            self.kept.retain(|place, _| {
+                let is_there = self.watched.contains_key(place);
+                if !is_there {
+                    changes.remove(Table::Finding, place.key());
+                }
+                is_there
+            });
+        }
+    }
+
     /// Makes the next [`Self::take_changes`] give everything.
     pub(in crate::pipeline::engine) fn change_everything(&mut self) {
+        self.kept.clear();
         self.written = Written::default();
         self.outbox.change_everything();
     }
@@ -65,6 +84,7 @@ impl Judging {
         let mut outbox = Outbox::restore(saved)?;
         outbox.stood(alerts.firing());
         Ok(Self {
+            kept: watched.clone(),
             watched,
             alerts,
             outbox,

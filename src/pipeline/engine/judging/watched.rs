@@ -32,7 +32,7 @@ use serde::Serialize;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A connector that is judged.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Watched {
     pub(super) findings: Findings,
     pub(super) troubles: Troubles,
@@ -54,7 +54,7 @@ pub(super) struct Watched {
 }
 
 /// For how long a connector may be silent.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct Patience {
     /// The session after which the silence began.
     last: Timestamp,
