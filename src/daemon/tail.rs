@@ -3,7 +3,8 @@
 //! Every source has a thread of its own, so a share that hangs holds up nobody else, nor the shutdown. A thread looks
 //! at the directory every two seconds and at the files that are still written every second, or at once when something
 //! wakes it; it opens, reads and closes a file within one pass, because a handle kept open would keep Exchange from
-//! deleting the file. A file that is as it was is not even opened, where the system says so reliably. What it reads goes through a bounded channel to the one task that owns the engine.
+//! deleting the file. A file that is as it was is not even opened, where the system says so reliably. What it reads goes
+//! through a bounded channel to the one task that owns the engine.
 
 mod absent;
 mod copies;
