@@ -1,9 +1,10 @@
 //! Certificates as the protocol log describes them: rows of form A, B and C.
 //!
-//! Exchange 2013 and before write a block of rows, one value each (form A, [`Block`]). Later versions write one row,
+//! Exchange 2013 and before write a block of rows, one value each (form A, [`block`]). Later versions write one row,
 //! without dates (B) or with them (C), which [`row`] takes apart. The form is told row by row, never by the version in
 //! the file's header, which lies.
 
+pub mod block;
 pub mod dn;
 pub mod known;
 pub mod label;
@@ -184,114 +185,6 @@ pub fn dns_name(name: &str) -> Option<String> {
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
     sound.then(|| format!("{star}{ascii}"))
-}
-
-/// The values of a form A block, in the order of its rows.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Field {
-    Subject,
-    Issuer,
-    Serial,
-    Thumbprint,
-    Names,
-}
-
-/// Which value a form A row holds, by its `context`.
-pub(crate) fn field(context: &[u8]) -> Option<Field> {
-    match context {
-        b"Certificate subject" => Some(Field::Subject),
-        b"Certificate issuer name" => Some(Field::Issuer),
-        b"Certificate serial number" => Some(Field::Serial),
-        b"Certificate thumbprint" => Some(Field::Thumbprint),
-        b"Certificate alternate names" => Some(Field::Names),
-        _ => None,
-    }
-}
-
-/// A form A block while its rows come in.
-///
-/// The rows that begin another certificate's block carry the same labels as those of ours, and the row in front of them
-/// that tells whose they are may be lost. So a value that stands where it cannot stand in this block ends it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Block {
-    found: Certificate,
-    last: Option<Field>,
-}
-
-/// What a row did to a block.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum BlockStep {
-    /// It was taken, and more may follow.
-    Continues,
-    /// It was the last one.
-    Complete(Certificate),
-    /// It does not belong to the block.
-    NotPart,
-}
-
-impl Block {
-    /// An empty block.
-    pub fn start() -> Self {
-        Self {
-            found: Certificate {
-                thumbprint: None,
-                subject: String::new(),
-                issuer: None,
-                serial: None,
-                names: Vec::new(),
-                not_before: None,
-                not_after: None,
-                validity_from: None,
-                gaps: Gaps {
-                    dn_uncut: false,
-                    names_incomplete: true,
-                },
-            },
-            last: None,
-        }
-    }
-
-    /// Takes one row; its value is text as it was before it was quoted.
-    pub fn row(&mut self, context: &[u8], data: &[u8]) -> BlockStep {
-        let Some(field) = field(context) else {
-            return BlockStep::NotPart;
-        };
-        if self.last >= Some(field) {
-            return BlockStep::NotPart;
-        }
-        self.last = Some(field);
-        // Looks at many bytes at once, which the lossy way does not.
-        let text =
-            std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed);
-        let text = text.trim();
-        match field {
-            Field::Subject => {
-                capped(text).clone_into(&mut self.found.subject);
-                self.found.gaps.dn_uncut |= text.len() > MAX_NAME_BYTES;
-            }
-            Field::Issuer => {
-                self.found.issuer = Some(capped(text).to_owned());
-                self.found.gaps.dn_uncut |= text.len() > MAX_NAME_BYTES;
-            }
-            Field::Serial => self.found.serial = serial(text),
-            Field::Thumbprint => self.found.thumbprint = Thumbprint::parse(text),
-            Field::Names => {
-                let (names, incomplete) = dns_names(text);
-                self.found.names = names;
-                self.found.gaps.names_incomplete = incomplete;
-                let Self { found, .. } = std::mem::replace(self, Self::start());
-                return BlockStep::Complete(found);
-            }
-        }
-        BlockStep::Continues
-    }
-
-    /// The block was cut short: what is there, flagged as incomplete. That a block began says that a certificate was
-    /// offered, so there is one even if nothing of it came.
-    pub fn finish(self) -> Certificate {
-        self.found
-    }
 }
 
 /// Upper-case hex of even length; a zero that was left out in front is put back.

@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::certificate::block::Block;
 use crate::pipeline::certificate::row::parse_row;
 use crate::pipeline::record::Cell;
 
@@ -14,10 +15,11 @@ use crate::pipeline::record::Cell;
 /// 500 bytes; a log that holds more is read all the same, only slower.
 pub const MAX_KNOWN_BYTES: usize = 1 << 20;
 
-/// Certificates seen so far, by the bytes of their row (forms B and C) or by their thumbprint (form A).
+/// Certificates seen so far, by the bytes of their rows, and those of form A by their thumbprint as well.
 #[derive(Debug, Default)]
 pub struct KnownCertificates {
     rows: HashMap<Box<[u8]>, Arc<Certificate>, FixedState>,
+    block_rows: HashMap<Box<[u8]>, Arc<Certificate>, FixedState>,
     blocks: HashMap<Thumbprint, Arc<Certificate>, FixedState>,
     bytes: usize,
 }
@@ -37,7 +39,24 @@ impl KnownCertificates {
 
     /// The certificate of a block of several rows. A block that was cut short is filled up from a whole one with the
     /// same thumbprint.
-    pub fn block(&mut self, found: Certificate) -> Arc<Certificate> {
+    pub fn block(&mut self, block: Block) -> Arc<Certificate> {
+        let Some(rows) = block.rows() else {
+            return self.filled_up(block.finish());
+        };
+        if let Some(known) = self.block_rows.get(rows) {
+            return Arc::clone(known);
+        }
+        let rows: Box<[u8]> = rows.into();
+        let certificate = self.filled_up(block.finish());
+        // What another one was filled up from may change.
+        if !certificate.is_cut_short() {
+            self.make_room(rows.len());
+            self.block_rows.insert(rows, Arc::clone(&certificate));
+        }
+        certificate
+    }
+
+    fn filled_up(&mut self, found: Certificate) -> Arc<Certificate> {
         let Some(thumbprint) = found.thumbprint else {
             return Arc::new(found);
         };
@@ -66,6 +85,7 @@ impl KnownCertificates {
     fn make_room(&mut self, bytes: usize) {
         if self.bytes + bytes > MAX_KNOWN_BYTES {
             self.rows.clear();
+            self.block_rows.clear();
             self.blocks.clear();
             self.bytes = 0;
         }

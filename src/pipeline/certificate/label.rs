@@ -1,6 +1,6 @@
 //! What the `context` of an `*` row says the row is about.
 
-use crate::pipeline::certificate;
+use crate::pipeline::certificate::block::Field;
 use crate::pipeline::tls;
 
 /// What an `*` row is about, by its `context`.
@@ -11,7 +11,7 @@ pub enum Label {
     /// Form B or C: this row holds the certificate that is being offered.
     OwnRow,
     /// Form A: one value of the certificate whose block is open, be it ours or another's.
-    BlockRow,
+    BlockRow(Field),
     /// A certificate that is not the client certificate: the peer's, a smart host's, one of a direct trust.
     Foreign,
     /// TLS was negotiated.
@@ -37,7 +37,7 @@ pub fn label(context: &[u8]) -> Label {
     match context {
         [b'S', b'e', b'n', ..] if context == OWN => Label::OwnBlockStart,
         [b'S', b'e', b'n', ..] if context.starts_with(OWN) => Label::OwnRow,
-        [b'C', ..] if certificate::field(context).is_some() => Label::BlockRow,
+        [b'C', ..] => Field::of(context).map_or(Label::Other, Label::BlockRow),
         [b'T', ..] if tls::is_success(context) => Label::TlsSucceeded,
         [b'T' | b'O', ..] if tls::is_failure(context) => Label::TlsFailed,
         // Every session begins with one that starts with `Set`.
@@ -70,7 +70,7 @@ mod tests {
             ("Remote certificate Subject Issuer name", Label::Foreign),
             ("Received certificate", Label::Foreign),
             ("SmartHost certificate", Label::Foreign),
-            ("Certificate thumbprint", Label::BlockRow),
+            ("Certificate thumbprint", Label::BlockRow(Field::Thumbprint)),
             (
                 "TLS protocol SP_PROT_TLS1_2_CLIENT negotiation succeeded using x",
                 Label::TlsSucceeded,

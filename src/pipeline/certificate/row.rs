@@ -11,11 +11,11 @@
 
 use jiff::Timestamp;
 
-use crate::pipeline::certificate::Block;
 use crate::pipeline::certificate::Certificate;
 use crate::pipeline::certificate::Gaps;
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::certificate::ValiditySource;
+use crate::pipeline::certificate::block::Block;
 use crate::pipeline::certificate::dn;
 use crate::pipeline::certificate::dn::Cut;
 use crate::pipeline::certificate::{capped, dns_names, serial};

@@ -3,8 +3,11 @@
 
 use proptest::prelude::*;
 
+use crate::pipeline::certificate::block::Block;
+use crate::pipeline::certificate::block::Field;
 use crate::pipeline::certificate::row::parse_row;
 use crate::pipeline::certificate::*;
+use crate::pipeline::record::Cell;
 
 const THUMBPRINT: &str = "0F1E2D3C4B5A69788796A5B4C3D2E1F00F1E2D3C";
 
@@ -80,33 +83,6 @@ fn what_cannot_be_cut_is_kept_whole_and_flagged() {
     assert!(found.gaps.dn_uncut && !found.is_cut_short());
     let found = parse_row(b" CN=a CN=b 0A1B");
     assert!(found.thumbprint.is_none() && found.is_cut_short());
-}
-
-#[test]
-fn a_block_is_complete_with_its_names() {
-    let mut block = Block::start();
-    for (context, data) in [
-        ("Certificate subject", "CN=mail.contoso.com"),
-        ("Certificate issuer name", "CN=CA"),
-        ("Certificate serial number", "0a1b"),
-        ("Certificate thumbprint", THUMBPRINT),
-    ] {
-        assert_eq!(
-            block.row(context.as_bytes(), data.as_bytes()),
-            BlockStep::Continues
-        );
-    }
-    assert!(block.clone().finish().gaps.names_incomplete);
-    assert_eq!(block.row(b"Remote certificate", b""), BlockStep::NotPart);
-    let last = block.row(b"Certificate alternate names", b"a.example;b.example");
-    let found = match last {
-        BlockStep::Complete(found) => Some(found),
-        BlockStep::Continues | BlockStep::NotPart => None,
-    }
-    .unwrap();
-    assert_eq!(found.names, ["a.example", "b.example"]);
-    assert_eq!(found.serial.as_deref(), Some("0A1B"));
-    assert!(!found.is_cut_short());
 }
 
 #[test]
@@ -236,7 +212,7 @@ fn a_name_beyond_the_limit_is_flagged_in_either_form() {
     let found = parse_row(format!(" {long} CN=CA 0A {THUMBPRINT} a.example").as_bytes());
     assert!(found.gaps.dn_uncut && found.subject.len() <= MAX_NAME_BYTES);
     let mut block = Block::start();
-    block.row(b"Certificate subject", long.as_bytes());
+    block.row(Field::Subject, Cell::new(long.as_bytes(), false));
     let found = block.finish();
     assert!(found.gaps.dn_uncut && found.subject.len() <= MAX_NAME_BYTES);
 }
@@ -253,33 +229,6 @@ fn invalid_utf8_is_replaced() {
         subject_issuer(&parse_row(&row)),
         ("CN=B\u{FFFD}cher", Some("CN=CA"))
     );
-}
-
-#[test]
-fn a_block_takes_no_row_of_the_next_one() {
-    let mut block = Block::start();
-    assert_eq!(
-        block.row(b"Certificate subject", b"CN=ours"),
-        BlockStep::Continues
-    );
-    assert_eq!(
-        block.row(b"Certificate thumbprint", THUMBPRINT.as_bytes()),
-        BlockStep::Continues
-    );
-    for context in [
-        "Certificate subject",
-        "Certificate serial number",
-        "Certificate thumbprint",
-    ] {
-        assert_eq!(
-            block.row(context.as_bytes(), b"CN=theirs"),
-            BlockStep::NotPart
-        );
-    }
-    let found = block.finish();
-    assert_eq!(found.subject, "CN=ours");
-    assert_eq!(found.thumbprint.unwrap().to_string(), THUMBPRINT);
-    assert!(found.is_cut_short());
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 use super::*;
-use crate::pipeline::certificate::Block;
+use crate::pipeline::certificate::block::Block;
+use crate::pipeline::certificate::block::Field;
 use crate::pipeline::certificate::row;
+use crate::pipeline::record::Cell;
 use crate::pipeline::record::SessionId;
 
 fn at(second: i64) -> Timestamp {
@@ -11,7 +13,7 @@ fn at(second: i64) -> Timestamp {
 fn certificate(digit: char) -> Arc<Certificate> {
     if digit == '-' {
         let mut block = Block::start();
-        block.row(b"Certificate subject", b"CN=mail.contoso.com");
+        block.row(Field::Subject, Cell::new(b"CN=mail.contoso.com", false));
         return Arc::new(block.finish());
     }
     let thumbprint: String = std::iter::repeat_n(digit, 40).collect();

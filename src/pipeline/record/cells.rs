@@ -14,9 +14,14 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// A cell whose quotes around it are taken off.
-    pub(super) fn new(raw: &'a [u8], doubled: bool) -> Self {
+    /// A cell whose quotes around it are taken off, and whether those inside are doubled.
+    pub fn new(raw: &'a [u8], doubled: bool) -> Self {
         Self { raw, doubled }
+    }
+
+    /// Whether quotes inside are doubled.
+    pub fn is_doubled(self) -> bool {
+        self.doubled
     }
 
     /// What the cell holds.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::pipeline::certificate::Block;
-use crate::pipeline::certificate::BlockStep;
 use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::block::Block;
+use crate::pipeline::certificate::block::BlockStep;
+use crate::pipeline::certificate::block::Field;
 use crate::pipeline::certificate::known::KnownCertificates;
 use crate::pipeline::certificate::label::Label;
 use crate::pipeline::certificate::label::label;
@@ -244,7 +245,7 @@ impl Session {
                     since: row.time(),
                 }));
             }
-            Label::BlockRow => self.block_row(row, scene),
+            Label::BlockRow(field) => self.block_row(field, row, scene),
             Label::OwnRow => {
                 self.end_block(scene);
                 let certificate = scene.certificates.row(row.data());
@@ -265,35 +266,25 @@ impl Session {
     }
 
     /// A labelled row of form A. Without an open block it belongs to the peer's certificate.
-    fn block_row<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
+    fn block_row<L: Listener>(&mut self, field: Field, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let Some(open) = &mut self.block else { return };
-        match open.block.row(&row.context().bytes(), &row.data().bytes()) {
+        match open.block.row(field, row.data()) {
             BlockStep::Continues => {}
-            BlockStep::Complete(certificate) => {
-                let since = open.since;
-                self.block = None;
-                let certificate = scene.certificates.block(certificate);
-                self.offer(certificate, since, scene);
-            }
-            BlockStep::NotPart => self.end_block(scene),
+            BlockStep::Complete | BlockStep::NotPart => self.end_block(scene),
         }
     }
 
-    /// The session moves on: a block that was cut short says what it has.
+    /// A block is complete, or the session moves on: then one that was cut short says what it has.
     #[inline]
     fn end_block<L: Listener>(&mut self, scene: &mut Scene<'_, L>) {
-        if self.block.is_some() {
-            self.cut_short(scene);
+        if let Some(open) = self.block.take() {
+            self.say_block(*open, scene);
         }
     }
 
-    #[cold]
     #[inline(never)]
-    fn cut_short<L: Listener>(&mut self, scene: &mut Scene<'_, L>) {
-        let Some(open) = self.block.take() else {
-            return;
-        };
-        let certificate = scene.certificates.block(open.block.finish());
+    fn say_block<L: Listener>(&mut self, open: OpenBlock, scene: &mut Scene<'_, L>) {
+        let certificate = scene.certificates.block(open.block);
         self.offer(certificate, open.since, scene);
     }
 

@@ -7,9 +7,10 @@ mod unsteady;
 use std::sync::Arc;
 
 use super::*;
-use crate::pipeline::certificate::Block;
 use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::certificate::ValiditySource;
+use crate::pipeline::certificate::block::Block;
+use crate::pipeline::certificate::block::Field;
 use crate::pipeline::certificate::row;
 use crate::pipeline::expectation::ConnectorPattern;
 use crate::pipeline::expectation::ConnectorType;
@@ -20,6 +21,7 @@ use crate::pipeline::expectation::Settings;
 use crate::pipeline::expectation::combined::Origins;
 use crate::pipeline::inventory::Inventory;
 use crate::pipeline::inventory::InventoryCertificate;
+use crate::pipeline::record::Cell;
 
 const MISMATCH: &str = "ConnectorCertificateMismatch";
 const MISSING: &str = "ConnectorCertificateMissing";
@@ -50,7 +52,7 @@ fn presentation(word: &str) -> Option<Presentation> {
         "nothing" => Presentation::NoCertificate,
         "cut" => {
             let mut block = Block::start();
-            block.row(b"Certificate subject", b"CN=ex01, O=Contoso");
+            block.row(Field::Subject, Cell::new(b"CN=ex01, O=Contoso", false));
             Presentation::Certificate(Arc::new(block.finish()))
         }
         _ => return None,
