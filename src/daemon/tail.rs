@@ -7,6 +7,7 @@
 //! through a bounded channel to the one task that owns the engine.
 
 mod absent;
+mod beginning;
 mod copies;
 mod disk;
 mod file;

@@ -132,9 +132,8 @@ impl<D: Disk> Pass<D> {
         };
         let mut handle = self.disk.open(&copy)?;
         let size = handle.size()?;
-        let head = head(&mut handle, size)?;
-        let covered = head.len().min(usize::from(fingerprint.covered));
-        if Fingerprint::covering(&head[..covered]) != fingerprint {
+        if fingerprint.is_in(&mut handle)? != Some(true) {
+            let head = head(&mut handle, size)?;
             let is_complete = Fingerprint::of(&head).is_some();
             return Ok(if is_complete {
                 Copy::Another

@@ -407,12 +407,11 @@ impl Followed {
         if fits && is_trusted && before.as_ref().is_some_and(proves) {
             return Ok(same);
         }
-        let covered = usize::from(fingerprint.covered);
-        let head = piece(handle, 0, covered)?;
-        if (head.len() as u64) < self.current.min(covered as u64) {
+        let head = fingerprint.bytes_in(handle)?;
+        if head.len() < fingerprint.length_in(self.current) {
             return Ok(Evidence::Unknown);
         }
-        if head.len() < covered {
+        if head.len() < fingerprint.length() {
             // A beginning that is complete, and shorter, is another one; a part of one can be anything's.
             let complete = Fingerprint::of(&head).is_some();
             return Ok(if complete {

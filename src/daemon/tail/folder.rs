@@ -26,6 +26,7 @@ use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::file::NUL_PATIENCE;
 use crate::daemon::tail::file::line_end;
 use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Position;
 use crate::daemon::tail::reading::Piece;
 
@@ -346,7 +347,7 @@ impl Folder {
             _ if !is_sure => Ok(true),
             Evidence::Shorter => place.shorter(file, &mut handle, now, say),
             Evidence::Rewritten => {
-                let known = file.fingerprint.map_or(0, |known| u64::from(known.covered));
+                let known = file.fingerprint.map_or(0, Fingerprint::end);
                 place.rewritten(file, &mut handle, known, say)
             }
             // What stood there was read, wherever the NUL bytes come from.

@@ -18,9 +18,9 @@ use crate::daemon::tail::Change;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::Loss;
 use crate::daemon::tail::LossReason;
+use crate::daemon::tail::beginning::Beginning;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Handle;
-use crate::daemon::tail::disk::piece;
 use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::file::before;
 use crate::daemon::tail::file::ends_with_row;
@@ -32,7 +32,6 @@ use crate::daemon::tail::pass::Pass;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
-use crate::daemon::tail::reading::Beginning;
 
 /// Where the file with a given fingerprint is known to be.
 enum Twin {
@@ -241,12 +240,9 @@ impl<D: Disk> Pass<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(error),
         };
-        let head = piece(&mut handle, 0, usize::from(fingerprint.covered))?;
-        if head.len() < usize::from(fingerprint.covered) {
-            // An old state of it: the next look tells.
-            return Err(io::Error::other("ends before its first row does"));
-        }
-        Ok(Hash::of(&head) == fingerprint.hash)
+        // If it ends too early, it may be an old state of it: the next look tells.
+        let is_it = fingerprint.is_in(&mut handle)?;
+        is_it.ok_or_else(|| io::Error::other("ends before its first row does"))
     }
 
     /// A file with a beginning that is known is not followed, as long as the other one is there.

@@ -65,6 +65,19 @@ pub struct Fingerprint {
     pub covered: u16,
     /// Their hash.
     pub hash: Hash,
+    /// The first row, which the hash covers as well, if none begins within the bytes that are covered: NUL bytes stand
+    /// there, and behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<Behind>,
+}
+
+/// A first row that stands behind what is looked at of a beginning.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Behind {
+    /// Where it begins.
+    pub at: u64,
+    /// How many bytes of it are covered, at most [`MAX_FINGERPRINT_BYTES`].
+    pub length: u16,
 }
 
 /// The first 128 bits of a SHA-256: the same in every version, and on every machine.
@@ -118,7 +131,28 @@ impl Fingerprint {
         Self {
             covered: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
             hash: Hash::of(bytes),
+            behind: None,
         }
+    }
+
+    /// How many bytes it covers in all.
+    pub fn length(self) -> usize {
+        usize::from(self.covered) + self.behind.map_or(0, |row| usize::from(row.length))
+    }
+
+    /// How many of those a file of this size holds.
+    pub fn length_in(self, size: u64) -> usize {
+        let within = |at: u64, length: u16| {
+            let rest = size.saturating_sub(at).min(u64::from(length));
+            usize::try_from(rest).unwrap_or(usize::MAX)
+        };
+        within(0, self.covered) + self.behind.map_or(0, |row| within(row.at, row.length))
+    }
+
+    /// Where it ends in the file.
+    pub fn end(self) -> u64 {
+        let behind = self.behind.map(|row| row.at + u64::from(row.length));
+        behind.unwrap_or(u64::from(self.covered))
     }
 }
 
@@ -178,10 +212,37 @@ mod tests {
             refused: Some(Refusal::Utf16),
             vanished: Some(Timestamp::UNIX_EPOCH),
         };
-        let written = serde_json::to_string(&position).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Position>(&written).unwrap(),
-            position
-        );
+        let behind = Some(Behind {
+            at: 9_000,
+            length: 3,
+        });
+        let fingerprint = Fingerprint::covering(b"row\n");
+        let odd = Position {
+            fingerprint: Some(Fingerprint {
+                behind,
+                ..fingerprint
+            }),
+            ..position.clone()
+        };
+        for position in [position, odd] {
+            let written = serde_json::to_string(&position).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Position>(&written).unwrap(),
+                position
+            );
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_covers_its_first_row_wherever_it_is() {
+        let plain = Fingerprint::covering(b"row\n");
+        assert_eq!((plain.length(), plain.end()), (4, 4));
+        let odd = Fingerprint {
+            behind: Some(Behind { at: 9, length: 3 }),
+            ..plain
+        };
+        assert_eq!((odd.length(), odd.end()), (7, 12));
+        let lengths = [0, 2, 4, 9, 10, 12, 99].map(|size| odd.length_in(size));
+        assert_eq!(lengths, [0, 2, 4, 4, 5, 7, 7]);
     }
 }

@@ -9,17 +9,15 @@ use std::time::Instant;
 use memchr::memchr2;
 use memchr::memrchr;
 
+use crate::daemon::tail::beginning::beginning_of;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::fill;
 use crate::daemon::tail::disk::piece;
 use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::file::NUL_PATIENCE;
 use crate::daemon::tail::file::before;
-use crate::daemon::tail::file::head;
-use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::position::MAX_ANCHOR_BYTES;
-use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
 use crate::pipeline::lines::MAX_LINE_BYTES;
 use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
 use crate::pipeline::record::RowReader;
@@ -46,17 +44,6 @@ pub(super) enum Piece {
         /// How long it is, with its newline.
         bytes: u64,
     },
-}
-
-/// What the beginning of a file tells.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Beginning {
-    /// There is no whole row yet.
-    Waits,
-    /// Which file it is.
-    Known(Fingerprint),
-    /// There will be no whole row, but there is something to read or to leave out. Other files may begin alike.
-    Odd(Fingerprint),
 }
 
 impl Followed {
@@ -239,12 +226,7 @@ impl Followed {
             },
         };
         if self.fingerprint.is_none() {
-            let head = head(handle, to)?;
-            if (head.len() as u64) < to.min(MAX_FINGERPRINT_BYTES as u64) {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.fingerprint =
-                Some(Fingerprint::of(&head).unwrap_or_else(|| Fingerprint::covering(&head)));
+            self.fingerprint = Some(beginning_of(handle, to)?);
         }
         self.offset = Some(to);
         self.anchor = Some(anchor);
@@ -254,75 +236,8 @@ impl Followed {
         Ok(())
     }
 
-    /// What its beginning tells, as long as nothing was read. `newer`: a later file stands beside it.
-    pub(super) fn begin(
-        &mut self,
-        handle: &mut impl Handle,
-        newer: bool,
-        now: Instant,
-    ) -> io::Result<Beginning> {
-        if self.seen >= self.size {
-            // Nothing but half lines and NUL bytes was there, unless it has been seen longer since.
-            if self.known_size() <= self.size {
-                self.forget_glimpse();
-            }
-            self.size = self.size.min(self.current);
-            self.seen = self.size;
-            self.nul_tail = 0;
-        }
-        let head = head(handle, self.current)?;
-        if let Some(fingerprint) = Fingerprint::of(&head) {
-            return Ok(Beginning::Known(fingerprint));
-        }
-        if (head.len() as u64) < self.current.min(MAX_FINGERPRINT_BYTES as u64) {
-            return Ok(Beginning::Waits);
-        }
-        let text = head
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        let mut at = self.scanned.map_or(head.len() as u64, |(_, to)| to);
-        at = at.min(self.current);
-        while at < self.current {
-            let rest = usize::try_from(self.current - at).unwrap_or(usize::MAX);
-            let chunk = piece(handle, at, rest.min(MAX_CHUNK))?;
-            if chunk.is_empty() {
-                return Ok(Beginning::Waits);
-            }
-            if chunk.iter().any(|&byte| byte != 0) {
-                self.scanned = None;
-                return Ok(Beginning::Odd(Fingerprint::covering(&head)));
-            }
-            at += chunk.len() as u64;
-        }
-        self.scanned = (at > head.len() as u64).then_some((0, at));
-        self.forget_glimpse();
-        self.size = self.current;
-        self.seen = self.size;
-        self.nul_tail = self.size - text as u64;
-        self.headers_only = is_header(&head[..text]);
-        let lasting = self.lasts((0, self.size, self.nul_tail), now);
-        if self.nul_tail >= MIN_NUL_DAMAGE_BYTES {
-            let covered = if text == 0 { &head } else { &head[..text] };
-            return Ok(if lasting {
-                Beginning::Odd(Fingerprint::covering(covered))
-            } else {
-                Beginning::Waits
-            });
-        }
-        if self.is_done(newer, now) {
-            let last = head[..text].rsplit(|&byte| byte == b'\n').next();
-            let last = last.map(|row| row.strip_suffix(b"\r").unwrap_or(row));
-            if last.is_some_and(|row| RowReader::default().read(row).is_ok()) {
-                return Ok(Beginning::Odd(Fingerprint::covering(&head[..text])));
-            }
-            self.finished = true;
-        }
-        Ok(Beginning::Waits)
-    }
-
     /// Whether the end of the file has been the same for so long that it will not change.
-    fn lasts(&mut self, what: (u64, u64, u64), now: Instant) -> bool {
+    pub(super) fn lasts(&mut self, what: (u64, u64, u64), now: Instant) -> bool {
         let since = match self.still {
             Some((known, since)) if known == what => since,
             _ => now,
@@ -378,11 +293,4 @@ impl Followed {
         self.settle();
         Ok(())
     }
-}
-
-/// Whether there are only header lines, the last one perhaps not yet whole.
-fn is_header(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    text.split_inclusive(|&byte| byte == b'\n')
-        .all(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
 }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io;
+use std::io::Read as _;
 
 use super::*;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Loss;
+use crate::daemon::tail::beginning::beginning_of;
+use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::position::Fingerprint;
+use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
 use crate::pipeline::file::LogFile;
 
 /// A loss as it was told: the beginning of the file, its name, how often something of it had been read, and what.
@@ -173,10 +178,39 @@ pub(super) fn told(event: &Event) -> String {
     }
 }
 
+/// A file that can always be read.
+struct Whole<'a>(&'a [u8]);
+
+impl Handle for Whole<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let at = usize::try_from(offset).unwrap().min(self.0.len());
+        (&self.0[at..]).read(buffer)
+    }
+}
+
+/// What a file is known by that holds this; `None`: nothing yet.
+pub(super) fn known_by(bytes: &[u8]) -> Option<Fingerprint> {
+    let text = bytes.iter().rposition(|&byte| byte != 0);
+    let text = text.map_or(0, |last| last + 1);
+    if text < MAX_FINGERPRINT_BYTES {
+        return Fingerprint::of(&bytes[..text]);
+    }
+    Some(beginning_of(&mut Whole(bytes), bytes.len() as u64).unwrap())
+}
+
+/// Whether a file that holds this is known by that.
+pub(super) fn is_known_by(bytes: &[u8], fingerprint: Fingerprint) -> bool {
+    fingerprint.is_in(&mut Whole(bytes)).unwrap() == Some(true)
+}
+
 /// What tells a file from others.
 pub(super) fn begin(bytes: &[u8]) -> Vec<u8> {
-    let covered = Fingerprint::of(bytes).map_or(0, |known| usize::from(known.covered));
-    bytes[..covered].to_vec()
+    let known = known_by(bytes).map(|known| known.bytes_in(&mut Whole(bytes)).unwrap());
+    known.unwrap_or_default()
 }
 
 /// The ids of the rows that lie wholly in a range.

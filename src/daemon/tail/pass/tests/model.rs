@@ -4,6 +4,7 @@
 //! A commit is modelled by one struct that holds positions and what was applied with them; a crash keeps it and
 //! nothing else.
 
+mod alike;
 mod order;
 mod programs;
 mod steps;
@@ -28,6 +29,8 @@ use proptest::test_runner::TestRunner;
 use self::steps::Step;
 use super::effects::Committed;
 use super::effects::begin;
+use super::effects::is_known_by;
+use super::effects::known_by;
 use super::effects::rows_in;
 use super::effects::told;
 use super::world::Content;
@@ -213,7 +216,7 @@ impl Model {
         let content = content.borrow();
         let told = content.told.min(content.shown);
         // What was not even known to be another file cannot be missed.
-        let fingerprint = Fingerprint::of(&content.bytes);
+        let fingerprint = known_by(&content.bytes);
         let is_known = fingerprint.is_some()
             && self.committed.positions.values().any(|position| {
                 let at = Path::new("/logs")
@@ -347,7 +350,7 @@ impl Model {
 
     /// The size of a file that was committed.
     fn kept_size(&self, bytes: &[u8]) -> u64 {
-        let fingerprint = Fingerprint::of(bytes);
+        let fingerprint = known_by(bytes);
         let mut positions = self.committed.positions.values();
         let known = positions.find(|it| fingerprint.is_some() && it.fingerprint == fingerprint);
         known.map_or(0, |position| position.size)
@@ -432,10 +435,7 @@ impl Model {
         let mut rows = BTreeSet::new();
         for (path, bytes) in live.chain(graves) {
             let fits = match fingerprint {
-                Some(known) => {
-                    let covered = usize::from(known.covered);
-                    bytes.len() >= covered && Fingerprint::covering(&bytes[..covered]) == known
-                }
+                Some(known) => is_known_by(&bytes, known),
                 None => path.ends_with(name),
             };
             if !fits || (bytes.len() as u64) < loss.from + loss.bytes {

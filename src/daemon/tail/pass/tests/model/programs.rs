@@ -184,3 +184,72 @@ fn a_copy_goes_on_for_a_file_that_seemed_cut_off_and_is_away() {
     ])
     .judge();
 }
+
+/// A file begins with header lines and NUL bytes. It is copied and then moved between two looks, and the copy is looked at
+/// first.
+#[test]
+fn an_old_copy_that_is_found_before_the_file_itself_is_not_read() {
+    run(&[
+        (14, 0, 4),
+        (39, 11, 0),
+        (0, 0, 0),
+        (26, 0, 36),
+        (0, 0, 0),
+        (23, 0, 0),
+    ])
+    .judge();
+}
+
+/// As before, and the file has moved twice.
+#[test]
+fn one_of_several_files_that_begin_alike_moves_twice() {
+    run(&[
+        (21, 0, 129),
+        (39, 171, 0),
+        (10, 0, 1),
+        (23, 0, 1),
+        (0, 0, 0),
+        (23, 0, 2),
+    ])
+    .judge();
+}
+
+/// A file without a row in its beginning is cut off before the place up to which it was read.
+#[test]
+fn what_a_file_still_holds_that_was_cut_off_is_not_read_again() {
+    run(&[
+        (0, 0, 0),
+        (14, 0, 4),
+        (39, 107, 0),
+        (18, 0, 0),
+        (0, 0, 0),
+        (44, 0, 0),
+        (34, 0, 3),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}
+
+/// NUL bytes behind the last row were left out when the file moves.
+#[test]
+fn a_file_that_ends_with_nul_bytes_is_known_when_it_moves() {
+    run(&[
+        (0, 0, 0),
+        (14, 0, 20),
+        (21, 0, 150),
+        (39, 191, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (39, 0, 0),
+        (34, 160, 0),
+        (23, 0, 0),
+    ])
+    .judge();
+}

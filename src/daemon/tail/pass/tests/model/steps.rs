@@ -230,7 +230,7 @@ impl Model {
         // A file of which nothing could be read is known by its name only.
         let is_known = self
             .committed
-            .knows(Fingerprint::of(&self.content(&path).borrow().bytes))
+            .knows(known_by(&self.content(&path).borrow().bytes))
             && !self.is_faulty(&path)
             && !self.content(&path).borrow().cut;
         if self.world.0.borrow().files.contains_key(&to) || !is_known {
@@ -254,8 +254,7 @@ impl Model {
         };
         let bytes = self.content(&path).borrow().bytes.clone();
         let is_cut = self.content(&path).borrow().cut;
-        let is_known =
-            self.committed.knows(Fingerprint::of(&bytes)) && !is_cut && !self.is_faulty(&path);
+        let is_known = self.committed.knows(known_by(&bytes)) && !is_cut && !self.is_faulty(&path);
         if self.world.0.borrow().files.contains_key(&to) || !is_known {
             return;
         }
@@ -296,7 +295,7 @@ impl Model {
 
     /// Whether the reader knows this file, and in this place.
     fn is_settled(&self, path: &Path) -> bool {
-        let fingerprint = Fingerprint::of(&self.content(path).borrow().bytes);
+        let fingerprint = known_by(&self.content(path).borrow().bytes);
         self.committed.positions.values().all(|position| {
             let at = Path::new("/logs")
                 .join(&*position.directory)
@@ -311,7 +310,7 @@ impl Model {
             return;
         };
         // Whose size is seen when nothing can be read, nobody knows if the file has just come here.
-        let fingerprint = Fingerprint::of(&self.content(&path).borrow().bytes);
+        let fingerprint = known_by(&self.content(&path).borrow().bytes);
         let is_second = self.graves.iter().any(|(grave, ..)| *grave == path);
         if !self.is_settled(&path) || is_second && !self.committed.knows(fingerprint) {
             return;

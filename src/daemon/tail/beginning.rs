@@ -1,0 +1,203 @@
+//! How a file begins: what it is known by, and whether there is anything to know it by yet.
+
+use std::io;
+use std::time::Instant;
+
+use crate::daemon::tail::disk::Handle;
+use crate::daemon::tail::disk::piece;
+use crate::daemon::tail::file::Followed;
+use crate::daemon::tail::file::head;
+use crate::daemon::tail::position::Behind;
+use crate::daemon::tail::position::Fingerprint;
+use crate::daemon::tail::position::Hash;
+use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
+use crate::daemon::tail::reading::MAX_CHUNK;
+use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
+use crate::pipeline::record::RowReader;
+
+/// What the beginning of a file tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Beginning {
+    /// There is no whole row yet.
+    Waits,
+    /// Which file it is.
+    Known(Fingerprint),
+    /// There will be no whole row, but there is something to read or to leave out. Other files may begin alike.
+    Odd(Fingerprint),
+}
+
+/// What follows on a beginning without a row, whose end is NUL bytes.
+enum Rest {
+    /// Nothing but NUL bytes.
+    Nuls,
+    /// This is the first row.
+    Row(Behind),
+    /// A part of a line, or of a row that is too long to tell.
+    Text {
+        /// Whether it may yet become a row.
+        grows: bool,
+    },
+    /// It cannot be read now.
+    Unread,
+}
+
+impl Followed {
+    /// What its beginning tells, as long as nothing was read. `newer`: a later file stands beside it.
+    pub(super) fn begin(
+        &mut self,
+        handle: &mut impl Handle,
+        newer: bool,
+        now: Instant,
+    ) -> io::Result<Beginning> {
+        if self.seen >= self.size {
+            // Nothing but half lines and NUL bytes was there, unless it has been seen longer since.
+            if self.known_size() <= self.size {
+                self.forget_glimpse();
+            }
+            self.size = self.size.min(self.current);
+            self.seen = self.size;
+            self.nul_tail = 0;
+        }
+        let head = head(handle, self.current)?;
+        if let Some(fingerprint) = Fingerprint::of(&head) {
+            return Ok(Beginning::Known(fingerprint));
+        }
+        if (head.len() as u64) < self.current.min(MAX_FINGERPRINT_BYTES as u64) {
+            return Ok(Beginning::Waits);
+        }
+        let text = head
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        let at = self.scanned.map_or(head.len() as u64, |(_, to)| to);
+        match rest(handle, at, self.current)? {
+            Rest::Nuls => {}
+            Rest::Row(row) => return Ok(Beginning::Known(behind(handle, &head, row)?)),
+            Rest::Text { grows } => {
+                self.scanned = None;
+                if !grows || self.is_done(newer, now) {
+                    return Ok(Beginning::Odd(Fingerprint::covering(&head)));
+                }
+                self.forget_glimpse();
+                self.size = self.current;
+                self.seen = self.size;
+                self.headers_only = false;
+                return Ok(Beginning::Waits);
+            }
+            Rest::Unread => return Ok(Beginning::Waits),
+        }
+        let at = self.current;
+        self.scanned = (at > head.len() as u64).then_some((0, at));
+        self.forget_glimpse();
+        self.size = self.current;
+        self.seen = self.size;
+        self.nul_tail = self.size - text as u64;
+        self.headers_only = is_header(&head[..text]);
+        let lasting = self.lasts((0, self.size, self.nul_tail), now);
+        if self.nul_tail >= MIN_NUL_DAMAGE_BYTES {
+            let covered = if text == 0 { &head } else { &head[..text] };
+            return Ok(if lasting {
+                Beginning::Odd(Fingerprint::covering(covered))
+            } else {
+                Beginning::Waits
+            });
+        }
+        if self.is_done(newer, now) {
+            let last = head[..text].rsplit(|&byte| byte == b'\n').next();
+            let last = last.map(|row| row.strip_suffix(b"\r").unwrap_or(row));
+            if last.is_some_and(|row| RowReader::default().read(row).is_ok()) {
+                return Ok(Beginning::Odd(Fingerprint::covering(&head[..text])));
+            }
+            self.finished = true;
+        }
+        Ok(Beginning::Waits)
+    }
+}
+
+impl Fingerprint {
+    /// Whether a file begins so; `None`: it ends before that is clear.
+    pub(super) fn is_in(self, handle: &mut impl Handle) -> io::Result<Option<bool>> {
+        let bytes = self.bytes_in(handle)?;
+        Ok((bytes.len() == self.length()).then(|| Hash::of(&bytes) == self.hash))
+    }
+
+    /// What a file has where this was, as far as it is there.
+    pub(super) fn bytes_in(self, handle: &mut impl Handle) -> io::Result<Vec<u8>> {
+        let covered = usize::from(self.covered);
+        let mut bytes = piece(handle, 0, covered)?;
+        if let Some(row) = self.behind
+            && bytes.len() == covered
+        {
+            bytes.extend(piece(handle, row.at, usize::from(row.length))?);
+        }
+        Ok(bytes)
+    }
+}
+
+/// What a file is known by that is read from its end on, up to which it was written.
+pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fingerprint> {
+    let head = head(handle, end)?;
+    if (head.len() as u64) < end.min(MAX_FINGERPRINT_BYTES as u64) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if let Some(fingerprint) = Fingerprint::of(&head) {
+        return Ok(fingerprint);
+    }
+    match rest(handle, head.len() as u64, end)? {
+        Rest::Row(row) => behind(handle, &head, row),
+        Rest::Nuls | Rest::Text { .. } => Ok(Fingerprint::covering(&head)),
+        Rest::Unread => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Looks for the first row behind NUL bytes, which are known up to `at`.
+fn rest(handle: &mut impl Handle, at: u64, end: u64) -> io::Result<Rest> {
+    let mut at = at.min(end);
+    while at < end {
+        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
+        let chunk = piece(handle, at, rest.min(MAX_CHUNK))?;
+        if chunk.is_empty() {
+            return Ok(Rest::Unread);
+        }
+        let Some(text) = chunk.iter().position(|&byte| byte != 0) else {
+            at += chunk.len() as u64;
+            continue;
+        };
+        at += text as u64;
+        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
+        let text = piece(handle, at, rest.min(MAX_FINGERPRINT_BYTES))?;
+        return Ok(match Fingerprint::of(&text) {
+            Some(row) => Rest::Row(Behind {
+                at,
+                length: row.covered,
+            }),
+            None => Rest::Text {
+                grows: text.len() < MAX_FINGERPRINT_BYTES,
+            },
+        });
+    }
+    Ok(Rest::Nuls)
+}
+
+/// A beginning without a row, together with the first row.
+fn behind(handle: &mut impl Handle, head: &[u8], row: Behind) -> io::Result<Fingerprint> {
+    let fingerprint = Fingerprint {
+        behind: Some(row),
+        ..Fingerprint::covering(head)
+    };
+    let bytes = fingerprint.bytes_in(handle)?;
+    if bytes.len() < fingerprint.length() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Fingerprint {
+        hash: Hash::of(&bytes),
+        ..fingerprint
+    })
+}
+
+/// Whether there are only header lines, the last one perhaps not yet whole.
+fn is_header(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    text.split_inclusive(|&byte| byte == b'\n')
+        .all(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
+}

@@ -1,0 +1,101 @@
+//! Files that begin alike: header lines and more NUL bytes than are looked at to know a file by.
+
+use super::*;
+use crate::daemon::tail::LossReason;
+use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
+
+/// A new file that begins as others do, with these bytes behind.
+fn alike(model: &mut Model, number: u32, text: &[u8]) -> PathBuf {
+    let path = Model::log(LOGS, number);
+    let nuls = vec![0; 3 * MAX_FINGERPRINT_BYTES];
+    let bytes = [b"#Software: Exchange\r\n", &nuls[..], text].concat();
+    model.create(path.clone(), bytes);
+    path
+}
+
+fn append(model: &Model, path: &Path, text: &[u8]) {
+    let content = model.content(path);
+    content.borrow_mut().bytes.extend(text);
+}
+
+/// Moves a file between two looks, and leaves an old copy of it where it is looked at before.
+fn copy_and_move(model: &mut Model, path: &Path, number: u32) {
+    let old = model.content(path).borrow().bytes.clone();
+    model.create(Model::log(OTHER, number), old);
+    let row = model.row();
+    append(model, path, &row);
+    model.look();
+    let mut tree = model.world.0.borrow_mut();
+    let content = tree.files.remove(path).unwrap();
+    tree.files.insert(Model::log(OTHER, number + 1), content);
+    drop(tree);
+    let pen = model.pens.remove(path).unwrap();
+    model.pens.insert(Model::log(OTHER, number + 1), pen);
+}
+
+#[test]
+fn each_is_known_by_its_first_row() {
+    let mut model = Model::new();
+    let rows: Vec<Vec<u8>> = (0..2).map(|_| model.row()).collect();
+    let paths = [100, 200].map(|number| {
+        let row = &rows[usize::try_from(number / 200).unwrap()];
+        alike(&mut model, number, row)
+    });
+    model.wait(2);
+    for path in &paths {
+        let known = known_by(&model.content(path).borrow().bytes);
+        assert!(known.is_some_and(|known| known.behind.is_some()));
+        assert!(model.committed.knows(known));
+        assert_eq!(order::applied(&model, path), [true]);
+    }
+    for (path, number) in paths.iter().zip([300, 400]) {
+        copy_and_move(&mut model, path, number);
+    }
+    model.settle();
+    model.judge();
+    assert!(
+        model
+            .committed
+            .losses
+            .iter()
+            .all(|(.., loss)| loss.reason == LossReason::Nul)
+    );
+}
+
+#[test]
+fn one_waits_until_its_first_row_is_whole() {
+    let mut model = Model::new();
+    let row = model.row();
+    let (half, rest) = row.split_at(30);
+    let path = alike(&mut model, 100, half);
+    model.wait(5);
+    assert_eq!(model.committed.losses, [], "it is not known yet");
+    append(&model, &path, rest);
+    model.wait(2);
+    assert_eq!(order::applied(&model, &path), [true]);
+    copy_and_move(&mut model, &path, 300);
+    model.settle();
+    model.judge();
+}
+
+#[test]
+fn one_is_done_though_its_first_row_is_never_whole() {
+    let mut model = Model::new();
+    let path = alike(&mut model, 100, b"half a row");
+    model.wait(2);
+    alike(&mut model, 200, b"");
+    model.wait(700);
+    let mut positions = model.committed.positions.values();
+    assert!(positions.any(|position| path.ends_with(&*position.name) && position.finished));
+    let bytes = model.content(&path).borrow().bytes.len() as u64;
+    model.delete(&path);
+    model.wait(5);
+    let losses: Vec<_> = model.committed.losses.iter().map(|(.., it)| *it).collect();
+    let [loss] = losses[..] else {
+        panic!("{losses:?}");
+    };
+    assert_eq!(
+        (loss.reason, loss.from + loss.bytes),
+        (LossReason::Deleted, bytes)
+    );
+}
