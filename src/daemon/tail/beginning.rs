@@ -32,10 +32,10 @@ enum Rest {
     Nuls,
     /// This is the first row.
     Row(Behind),
-    /// A part of a line, or of a row that is too long to tell.
+    /// Text, but no whole row yet.
     Text {
-        /// Whether it may yet become a row.
-        grows: bool,
+        /// Where it begins.
+        at: u64,
     },
     /// It cannot be read now.
     Unread,
@@ -73,11 +73,11 @@ impl Followed {
         match rest(handle, at, self.current)? {
             Rest::Nuls => {}
             Rest::Row(row) => return Ok(Beginning::Known(behind(handle, &head, row)?)),
-            Rest::Text { grows } => {
-                self.scanned = None;
-                if !grows || self.is_done(newer, now) {
+            Rest::Text { at } => {
+                if self.is_done(newer, now) {
                     return Ok(Beginning::Odd(Fingerprint::covering(&head)));
                 }
+                self.scanned = Some((0, at));
                 self.forget_glimpse();
                 self.size = self.current;
                 self.seen = self.size;
@@ -151,11 +151,11 @@ pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fin
 }
 
 /// Looks for the first row behind NUL bytes, which are known up to `at`.
-fn rest(handle: &mut impl Handle, at: u64, end: u64) -> io::Result<Rest> {
-    let mut at = at.min(end);
+fn rest(handle: &mut impl Handle, mut at: u64, end: u64) -> io::Result<Rest> {
+    let length = |at: u64| usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+    let mut first = None;
     while at < end {
-        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
-        let chunk = piece(handle, at, rest.min(MAX_CHUNK))?;
+        let chunk = piece(handle, at, length(at).min(MAX_CHUNK))?;
         if chunk.is_empty() {
             return Ok(Rest::Unread);
         }
@@ -164,19 +164,21 @@ fn rest(handle: &mut impl Handle, at: u64, end: u64) -> io::Result<Rest> {
             continue;
         };
         at += text as u64;
-        let rest = usize::try_from(end - at).unwrap_or(usize::MAX);
-        let text = piece(handle, at, rest.min(MAX_FINGERPRINT_BYTES))?;
-        return Ok(match Fingerprint::of(&text) {
-            Some(row) => Rest::Row(Behind {
-                at,
-                length: row.covered,
-            }),
-            None => Rest::Text {
-                grows: text.len() < MAX_FINGERPRINT_BYTES,
-            },
-        });
+        first = first.or(Some(at));
+        let wanted = length(at).min(MAX_FINGERPRINT_BYTES);
+        let text = piece(handle, at, wanted)?;
+        if text.len() < wanted {
+            return Ok(Rest::Unread);
+        }
+        if let Some(row) = Fingerprint::of(&text) {
+            let length = row.covered;
+            return Ok(Rest::Row(Behind { at, length }));
+        }
+        // It is only a part of one that more NUL bytes follow, or the end of the file.
+        let last = text.iter().rposition(|&byte| byte != 0);
+        at += last.map_or(text.len(), |last| last + 1) as u64;
     }
-    Ok(Rest::Nuls)
+    Ok(first.map_or(Rest::Nuls, |at| Rest::Text { at }))
 }
 
 /// A beginning without a row, together with the first row.

@@ -79,6 +79,23 @@ fn one_waits_until_its_first_row_is_whole() {
 }
 
 #[test]
+fn one_is_known_by_the_first_row_that_is_whole() {
+    let mut model = Model::new();
+    let row = model.row();
+    let nuls = vec![0; 2 * MAX_FINGERPRINT_BYTES];
+    let path = alike(&mut model, 100, &[b"2", &nuls[..]].concat());
+    model.wait(5);
+    append(&model, &path, &row);
+    model.wait(2);
+    let known = known_by(&model.content(&path).borrow().bytes);
+    assert!(known.is_some() && model.committed.knows(known));
+    assert_eq!(order::applied(&model, &path), [true]);
+    copy_and_move(&mut model, &path, 300);
+    model.settle();
+    model.judge();
+}
+
+#[test]
 fn one_is_done_though_its_first_row_is_never_whole() {
     let mut model = Model::new();
     let path = alike(&mut model, 100, b"half a row");
