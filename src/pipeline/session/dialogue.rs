@@ -18,7 +18,7 @@ pub(super) struct Dialogue {
     /// Whether the mail of the last MAIL command has the null sender. Not the address: that goes nowhere.
     #[serde(default)]
     pub(super) null_sender: bool,
-    /// Whether the last command was EHLO or HELO.
+    /// Whether the last command was EHLO or HELO, and has no answer yet.
     pub(super) greeting: bool,
 }
 

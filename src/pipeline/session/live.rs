@@ -331,7 +331,8 @@ impl Session {
         self.dialogue.sent = index.saturating_add(1);
         let first = row.data().raw().first().map_or(0, u8::to_ascii_uppercase);
         self.dialogue.greeting = matches!(first, b'E' | b'H');
-        if matches!(first, b'M' | b'R' | b'S' | b'X') {
+        let is_followed = || !scene.relay_watch.0.is_empty();
+        if matches!(first, b'M' | b'S' | b'X') || first == b'R' && is_followed() {
             self.notable_command(first, index, row, scene);
         }
     }
@@ -351,7 +352,7 @@ impl Session {
                     self.mail(null_sender, row.time(), scene);
                 }
             }
-            b'R' if !scene.relay_watch.0.is_empty() => {
+            b'R' => {
                 if let Some(accepted) = scene.relay_watch.0.get(&scene.place(self))
                     && self.dialogue.outside.len() < MAX_FOLLOWED_RECIPIENTS
                     && is_outside(&row.data().bytes(), accepted)
@@ -414,7 +415,11 @@ impl Session {
             220 if self.phase == Phase::Plain && self.dialogue.sent == 0 => {
                 self.banner(&row.data().bytes(), row.time(), scene);
             }
-            250 if self.dialogue.greeting => self.hello(row, scene),
+            250 if self.dialogue.greeting => {
+                // The lines behind the first name extensions (RFC 5321, section 4.1.1.1).
+                self.dialogue.greeting = false;
+                self.hello(row, scene);
+            }
             _ => {}
         }
         if let Phase::Asked(handshake) = self.phase
@@ -466,7 +471,7 @@ impl Session {
         }
     }
 
-    /// A line of an EHLO answer.
+    /// The first line of an EHLO answer.
     fn hello<L: Listener>(&mut self, row: &Row<'_>, scene: &mut Scene<'_, L>) {
         let Some(greeting) = scene.greetings.read(row.data()) else {
             return;
