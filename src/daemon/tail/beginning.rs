@@ -11,6 +11,7 @@ use crate::daemon::tail::position::Behind;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
+use crate::daemon::tail::position::written;
 use crate::daemon::tail::reading::MAX_CHUNK;
 use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
 use crate::pipeline::record::RowReader;
@@ -34,7 +35,7 @@ enum Rest {
     Row(Behind),
     /// Text, but no whole row yet.
     Text {
-        /// Where it begins.
+        /// Where the last piece of it begins, as far as it can become one.
         at: u64,
     },
     /// It cannot be read now.
@@ -65,12 +66,7 @@ impl Followed {
         if (head.len() as u64) < self.current.min(MAX_FINGERPRINT_BYTES as u64) {
             return Ok(Beginning::Waits);
         }
-        let text = head
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        let at = self.scanned.map_or(head.len() as u64, |(_, to)| to);
-        match rest(handle, at, self.current)? {
+        match self.rest(handle, head.len() as u64, newer, now)? {
             Rest::Nuls => {}
             Rest::Row(row) => return Ok(Beginning::Known(behind(handle, &head, row)?)),
             Rest::Text { at } => {
@@ -86,6 +82,7 @@ impl Followed {
             }
             Rest::Unread => return Ok(Beginning::Waits),
         }
+        let text = written(&head).len();
         let at = self.current;
         self.scanned = (at > head.len() as u64).then_some((0, at));
         self.forget_glimpse();
@@ -111,6 +108,25 @@ impl Followed {
             self.finished = true;
         }
         Ok(Beginning::Waits)
+    }
+
+    /// What follows on a beginning that ends at `head`. Each look goes on where the one before has come to; what is
+    /// concluded is concluded from all of it, because NUL bytes may have become text in any order.
+    fn rest(
+        &self,
+        handle: &mut impl Handle,
+        head: u64,
+        newer: bool,
+        now: Instant,
+    ) -> io::Result<Rest> {
+        let known = self.scanned.filter(|&(_, to)| to <= self.current);
+        let from = known.map_or(head, |(_, to)| to);
+        let found = rest(handle, from, self.current)?;
+        let concludes = matches!(found, Rest::Row(_)) || self.is_done(newer, now);
+        if from > head && concludes {
+            return rest(handle, head, self.current);
+        }
+        Ok(found)
     }
 }
 
@@ -150,35 +166,37 @@ pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fin
     }
 }
 
-/// Looks for the first row behind NUL bytes, which are known up to `at`.
+/// Looks for the first row behind NUL bytes, which are known up to `at`. However many pieces of text stand between them, no
+/// byte is read much more than once.
 fn rest(handle: &mut impl Handle, mut at: u64, end: u64) -> io::Result<Rest> {
     let length = |at: u64| usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
-    let mut first = None;
+    let mut last = None;
     while at < end {
         let chunk = piece(handle, at, length(at).min(MAX_CHUNK))?;
-        if chunk.is_empty() {
+        let mut next = 0;
+        while let Some(text) = chunk[next..].iter().position(|&byte| byte != 0) {
+            next += text;
+            let start = at + next as u64;
+            let wanted = length(start).min(MAX_FINGERPRINT_BYTES);
+            let Some(text) = chunk.get(next..next + wanted) else {
+                break;
+            };
+            if let Some(row) = Fingerprint::of(text) {
+                let (at, length) = (start, row.covered);
+                return Ok(Rest::Row(Behind { at, length }));
+            }
+            // It is only a part of one that more NUL bytes follow, or the end of the file.
+            last = Some(start);
+            next += written(text).len();
+        }
+        let is_text = chunk.get(next).is_some_and(|&byte| byte != 0);
+        let looked = if is_text { next } else { chunk.len() };
+        if looked == 0 {
             return Ok(Rest::Unread);
         }
-        let Some(text) = chunk.iter().position(|&byte| byte != 0) else {
-            at += chunk.len() as u64;
-            continue;
-        };
-        at += text as u64;
-        first = first.or(Some(at));
-        let wanted = length(at).min(MAX_FINGERPRINT_BYTES);
-        let text = piece(handle, at, wanted)?;
-        if text.len() < wanted {
-            return Ok(Rest::Unread);
-        }
-        if let Some(row) = Fingerprint::of(&text) {
-            let length = row.covered;
-            return Ok(Rest::Row(Behind { at, length }));
-        }
-        // It is only a part of one that more NUL bytes follow, or the end of the file.
-        let last = text.iter().rposition(|&byte| byte != 0);
-        at += last.map_or(text.len(), |last| last + 1) as u64;
+        at += looked as u64;
     }
-    Ok(first.map_or(Rest::Nuls, |at| Rest::Text { at }))
+    Ok(last.map_or(Rest::Nuls, |at| Rest::Text { at }))
 }
 
 /// A beginning without a row, together with the first row.
@@ -203,3 +221,7 @@ fn is_header(text: &[u8]) -> bool {
     text.split_inclusive(|&byte| byte == b'\n')
         .all(|line| line.starts_with(b"#") || line.trim_ascii().is_empty())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests;

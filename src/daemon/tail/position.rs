@@ -104,11 +104,8 @@ impl Fingerprint {
     /// Of a file that begins with these bytes, and may go on behind them. `None`: its first row is not complete yet.
     /// NUL bytes at the end are not there yet either.
     pub fn of(beginning: &[u8]) -> Option<Self> {
-        let text = beginning
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        let text = &beginning[..text.min(MAX_FINGERPRINT_BYTES)];
+        let text = written(beginning);
+        let text = &text[..text.len().min(MAX_FINGERPRINT_BYTES)];
         let mut end = 0;
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             let start = end;
@@ -154,6 +151,12 @@ impl Fingerprint {
         let behind = self.behind.map(|row| row.at + u64::from(row.length));
         behind.unwrap_or(u64::from(self.covered))
     }
+}
+
+/// What is written of these bytes: all but the NUL bytes at their end.
+pub(super) fn written(bytes: &[u8]) -> &[u8] {
+    let last = bytes.iter().rposition(|&byte| byte != 0);
+    &bytes[..last.map_or(0, |last| last + 1)]
 }
 
 #[cfg(test)]

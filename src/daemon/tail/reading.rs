@@ -18,6 +18,7 @@ use crate::daemon::tail::file::NUL_PATIENCE;
 use crate::daemon::tail::file::before;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::position::MAX_ANCHOR_BYTES;
+use crate::daemon::tail::position::written;
 use crate::pipeline::lines::MAX_LINE_BYTES;
 use crate::pipeline::lines::MIN_NUL_DAMAGE_BYTES;
 use crate::pipeline::record::RowReader;
@@ -90,8 +91,7 @@ impl Followed {
             }
             if let Some(newline) = memrchr(b'\n', &chunk[known..]) {
                 // NUL bytes at the end are looked at next. Until they were, they do not count.
-                let text = chunk.iter().rposition(|&byte| byte != 0);
-                let seen = offset + text.map_or(0, |last| last as u64 + 1);
+                let seen = offset + written(&chunk).len() as u64;
                 chunk.truncate(known + newline + 1);
                 self.advance(handle, offset + chunk.len() as u64, &chunk)?;
                 // Not before: what is seen counts as read, and if it could not advance, the lines wait for the next look.
