@@ -166,6 +166,17 @@ pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fin
     }
 }
 
+/// Whether a file of this size has something that it can be known by: its first row is whole, wherever that is.
+pub(super) fn has_beginning(handle: &mut impl Handle, size: u64) -> io::Result<bool> {
+    let head = head(handle, size)?;
+    let length = head.len() as u64;
+    if length < size.min(MAX_FINGERPRINT_BYTES as u64) {
+        return Ok(false);
+    }
+    let is_known = Fingerprint::of(&head).is_some();
+    Ok(is_known || matches!(rest(handle, length, size)?, Rest::Row(_)))
+}
+
 /// Looks for the first row behind NUL bytes, which are known up to `at`. However many pieces of text stand between them, no
 /// byte is read much more than once.
 fn rest(handle: &mut impl Handle, mut at: u64, end: u64) -> io::Result<Rest> {

@@ -9,28 +9,32 @@ use std::time::Instant;
 
 use memchr::memchr;
 
+use crate::daemon::source;
+use crate::daemon::tail::beginning::has_beginning;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::piece;
 use crate::daemon::tail::file::Followed;
 use crate::daemon::tail::file::before;
-use crate::daemon::tail::file::head;
+use crate::daemon::tail::folder::Copied;
 use crate::daemon::tail::folder::Folder;
 use crate::daemon::tail::folder::Say;
 use crate::daemon::tail::identity::Seen;
 use crate::daemon::tail::pass::Pass;
+use crate::daemon::tail::pass::is_past;
 use crate::daemon::tail::position::FileId;
-use crate::daemon::tail::position::Fingerprint;
 use crate::pipeline::lines::MAX_LINE_BYTES;
 
 /// How often a copy is compared with the file itself; well before NUL bytes in the file are given up.
 const COPY_LOOK: Duration = Duration::from_secs(60);
+/// The same as long as it cannot be read.
+const TROUBLE_LOOK: Duration = Duration::from_secs(10);
 
 /// A copy that may take the part of a file that is gone.
 pub(super) struct BestCopy {
     pub(super) path: PathBuf,
     pub(super) name: Arc<str>,
-    pub(super) looked: Instant,
+    pub(super) looked: Option<Instant>,
     pub(super) seen: Seen,
 }
 
@@ -44,15 +48,22 @@ enum Copy {
     Another,
 }
 
+impl Copied {
+    fn pause(&self) -> Duration {
+        let is_unread = self.trouble.is_some();
+        if is_unread { TROUBLE_LOOK } else { COPY_LOOK }
+    }
+}
+
 impl<D: Disk> Pass<D> {
     /// Looks whether a copy goes on where the file itself does not.
     pub(super) fn look_at_copies(&mut self, now: Instant, say: &mut Say<'_>) -> bool {
         let mut due = Vec::new();
         for (path, folder) in &mut self.folders {
             for copy in &mut folder.copies {
-                let is_new = copy.looked == now;
-                if is_new || now.duration_since(copy.looked) >= COPY_LOOK {
-                    copy.looked = now;
+                let is_new = copy.looked == Some(now);
+                if is_new || is_past(copy.looked, copy.pause(), now) {
+                    copy.looked = Some(now);
                     due.push((path.clone(), Arc::clone(&copy.name), copy.of, is_new));
                 }
             }
@@ -72,24 +83,58 @@ impl<D: Disk> Pass<D> {
                 continue;
             }
             match self.weigh_copy(&path, &name, &at, of) {
-                Ok(Copy::Behind) | Err(_) => {}
+                Ok(Copy::Behind) => self.set_trouble(&path, &name, None),
                 Ok(Copy::Another) => self.drop_copy(&path, &name),
                 Ok(Copy::Ahead(seen)) => {
                     self.drop_copy(&path, &name);
-                    // What stands in the old place is looked at like any other file.
-                    let file = self
-                        .folders
-                        .get_mut(&at)
-                        .and_then(|folder| folder.remove(of));
-                    if let Some(file) = file
-                        && !self.place(file, &path, &name, seen, say)
-                    {
+                    if !self.go_on(of, &at, &path, &name, seen, say) {
                         return false;
                     }
                 }
+                // The next listing tells whether it is gone for good.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.set_trouble(&path, &name, Some(&error)),
             }
         }
         true
+    }
+
+    /// A file goes on in a copy. What stands in its old place is the copy from now on, if it can be read or not.
+    fn go_on(
+        &mut self,
+        file: FileId,
+        at: &PathBuf,
+        path: &PathBuf,
+        name: &Arc<str>,
+        seen: Seen,
+        say: &mut Say<'_>,
+    ) -> bool {
+        let Some(folder) = self.folders.get_mut(at) else {
+            return true;
+        };
+        let Some(file) = folder.remove(file) else {
+            return true;
+        };
+        if !file.missing && !file.replaced {
+            folder.copies.push(Copied {
+                name: Arc::clone(&file.file_name),
+                of: file.id,
+                looked: None,
+                trouble: file.trouble().map(str::to_owned),
+            });
+        }
+        self.place(file, path, name, seen, say)
+    }
+
+    fn set_trouble(&mut self, path: &PathBuf, name: &str, error: Option<&io::Error>) {
+        let Some(folder) = self.folders.get_mut(path) else {
+            return;
+        };
+        let file = folder.path_of(name);
+        let told = |error| format!("{}: {}", file.display(), source::remedy(error));
+        if let Some(copy) = folder.copies.iter_mut().find(|copy| &*copy.name == name) {
+            copy.trouble = error.map(told);
+        }
     }
 
     /// Where a file is followed.
@@ -133,9 +178,7 @@ impl<D: Disk> Pass<D> {
         let mut handle = self.disk.open(&copy)?;
         let size = handle.size()?;
         if fingerprint.is_in(&mut handle)? != Some(true) {
-            let head = head(&mut handle, size)?;
-            let is_complete = Fingerprint::of(&head).is_some();
-            return Ok(if is_complete {
+            return Ok(if has_beginning(&mut handle, size)? {
                 Copy::Another
             } else {
                 Copy::Behind
@@ -149,11 +192,12 @@ impl<D: Disk> Pass<D> {
         }
         let fits = file.has_anchor(&mut handle)?;
         let known = file.known_size();
+        // What the file does not hold any more, as far as the copy does.
+        let is_read = !file.fresh && file.current <= file.seen;
+        let goes_on = is_read && size > file.current && has_line(&mut handle, offset)?;
         let is_ahead = match size.cmp(&known) {
-            // What the file does not hold any more, as far as the copy does.
-            Ordering::Less => {
-                !file.fresh && file.current < offset && has_line(&mut handle, offset)?
-            }
+            Ordering::Less | Ordering::Equal if goes_on => true,
+            Ordering::Less => false,
             // As long as it is, but with text where NUL bytes are.
             Ordering::Equal if file.is_blank() => true,
             Ordering::Equal => {

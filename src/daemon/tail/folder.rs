@@ -61,7 +61,10 @@ pub(super) struct Folder {
 pub(super) struct Copied {
     pub(super) name: Arc<str>,
     pub(super) of: FileId,
-    pub(super) looked: Instant,
+    /// When it was found, or compared last; `None`: it is to be compared.
+    pub(super) looked: Option<Instant>,
+    /// Why it could not be compared at the last look, if it could not.
+    pub(super) trouble: Option<String>,
 }
 
 /// The position of a file in a folder, borrowed apart from the folder's files.
@@ -148,8 +151,14 @@ impl Folder {
                 .find(|file| !file.missing && file.trouble().is_some())?;
             file.trouble().map(str::to_owned)
         };
+        // One that cannot be read may have more than the file itself.
+        let of_copies = || self.copies.iter().find_map(|copy| copy.trouble.clone());
         let suspect = || self.suspect.clone();
-        self.unlisted.clone().or_else(suspect).or_else(of_files)
+        let unlisted = self.unlisted.clone();
+        unlisted
+            .or_else(suspect)
+            .or_else(of_files)
+            .or_else(of_copies)
     }
 
     /// Sees which files are there. Names that are new; and whether one is missing that was there before.

@@ -264,7 +264,8 @@ impl<D: Disk> Pass<D> {
         folder.copies.push(Copied {
             name: Arc::clone(&file.file_name),
             of,
-            looked: now,
+            looked: Some(now),
+            trouble: None,
         });
         !file.announced || say(Event::Forgotten { file: id })
     }
@@ -347,7 +348,7 @@ impl<D: Disk> Pass<D> {
             return self.vanish(file, path, at, say);
         };
         self.drop_copy(&copy.path, &copy.name);
-        if copy.looked != at.instant {
+        if copy.looked != Some(at.instant) {
             // Where the file itself was cut off says nothing about a copy that was there before.
             file.resume = None;
         }

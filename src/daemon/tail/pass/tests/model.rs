@@ -5,6 +5,7 @@
 //! nothing else.
 
 mod alike;
+mod copied;
 mod order;
 mod programs;
 mod steps;
@@ -344,7 +345,9 @@ impl Model {
         self.graves = graves;
         for content in self.world.0.borrow().files.values() {
             let mut content = content.borrow_mut();
-            content.told = content.told.min(self.kept_size(&content.bytes));
+            let kept = self.kept_size(&content.bytes);
+            content.told = content.told.min(kept);
+            content.shown = content.shown.min(kept);
         }
     }
 

@@ -253,3 +253,93 @@ fn a_file_that_ends_with_nul_bytes_is_known_when_it_moves() {
     ])
     .judge();
 }
+
+/// A copy takes the part of a file that cannot be read any more, and then that is deleted. All of it was read.
+#[test]
+fn a_file_that_goes_on_in_a_copy_is_not_lost_with_its_old_place() {
+    run(&[
+        (0, 0, 63),
+        (26, 0, 83),
+        (26, 0, 0),
+        (37, 0, 0),
+        (45, 0, 45),
+        (58, 187, 0),
+        (18, 0, 0),
+    ])
+    .judge();
+}
+
+/// What a file lost when it was cut off still stands in another copy.
+#[test]
+fn what_another_copy_still_has_is_not_told_as_cut_off() {
+    run(&[
+        (0, 0, 0),
+        (14, 0, 0),
+        (35, 0, 0),
+        (26, 0, 31),
+        (28, 0, 0),
+        (23, 0, 1),
+        (0, 0, 0),
+        (45, 161, 14),
+        (26, 0, 4),
+        (0, 0, 0),
+        (30, 0, 0),
+        (0, 0, 0),
+        (28, 1, 0),
+        (35, 0, 1),
+    ])
+    .judge();
+}
+
+/// As before, and that copy is as long as the file once was.
+#[test]
+fn a_copy_that_has_everything_is_read_where_an_old_one_was_found_first() {
+    run(&[
+        (0, 0, 0),
+        (14, 0, 0),
+        (35, 0, 0),
+        (26, 0, 31),
+        (28, 0, 0),
+        (23, 0, 1),
+        (0, 0, 0),
+        (45, 161, 14),
+        (26, 0, 4),
+        (30, 0, 0),
+        (14, 0, 0),
+        (0, 0, 0),
+        (21, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (21, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+        (28, 215, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}
+
+/// Another file stands in the place of a copy: header lines, more NUL bytes than are looked at to know a file by, and then
+/// rows.
+#[test]
+fn what_stands_in_the_place_of_a_copy_is_read_though_it_begins_with_nul_bytes() {
+    run(&[
+        (21, 0, 40),
+        (30, 0, 0),
+        (23, 0, 4),
+        (26, 0, 2),
+        (14, 0, 0),
+        (21, 0, 15),
+        (0, 187, 0),
+        (28, 20, 0),
+        (39, 27, 0),
+        (0, 0, 0),
+        (0, 0, 0),
+    ])
+    .judge();
+}

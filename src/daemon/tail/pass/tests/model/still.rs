@@ -11,7 +11,7 @@ fn opens(model: &mut Model, seconds: u64) -> usize {
     model.world.0.borrow().opens - before
 }
 
-fn trouble(model: &Model) -> Option<String> {
+pub(super) fn trouble(model: &Model) -> Option<String> {
     let pass = model.pass.as_ref().unwrap();
     let mut folders = pass.folders.values();
     folders.find_map(|folder| folder.report().trouble)
