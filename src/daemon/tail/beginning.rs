@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::piece;
 use crate::daemon::tail::file::Followed;
-use crate::daemon::tail::file::head;
 use crate::daemon::tail::position::Behind;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
@@ -110,6 +109,29 @@ impl Followed {
         Ok(Beginning::Waits)
     }
 
+    /// It is read up to here from now on. As soon as that holds a row, it is known by the first one, and not by header lines
+    /// or half a line, which other files may have as well.
+    pub(super) fn learn(&mut self, handle: &mut impl Handle, to: u64) -> io::Result<()> {
+        if self.fingerprint.is_some() && !self.is_odd {
+            return Ok(());
+        }
+        let head = whole_head(handle, to)?;
+        let read = self.offset.unwrap_or_default();
+        let found = first_row(handle, &head, read, to)?;
+        let Some(known) = self.fingerprint else {
+            self.is_odd = found.is_none();
+            self.fingerprint = found.or_else(|| Some(Fingerprint::covering(&head)));
+            return Ok(());
+        };
+        if let Some(found) = found
+            && known.is_in(handle)? == Some(true)
+        {
+            self.is_odd = false;
+            self.fingerprint = Some(found);
+        }
+        Ok(())
+    }
+
     /// What follows on a beginning that ends at `head`. Each look goes on where the one before has come to; what is
     /// concluded is concluded from all of it, because NUL bytes may have become text in any order.
     fn rest(
@@ -150,31 +172,55 @@ impl Fingerprint {
     }
 }
 
-/// What a file is known by that is read from its end on, up to which it was written.
+/// What a file is known by of which this much was read.
+#[cfg(test)]
 pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fingerprint> {
-    let head = head(handle, end)?;
-    if (head.len() as u64) < end.min(MAX_FINGERPRINT_BYTES as u64) {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    let head = whole_head(handle, end)?;
+    Ok(first_row(handle, &head, 0, end)?.unwrap_or_else(|| Fingerprint::covering(&head)))
+}
+
+/// The first row of a file that begins so, if it ends before `end`, together with the beginning; none is known to end
+/// before `from`.
+fn first_row(
+    handle: &mut impl Handle,
+    head: &[u8],
+    from: u64,
+    end: u64,
+) -> io::Result<Option<Fingerprint>> {
+    if let Some(fingerprint) = Fingerprint::of(head) {
+        return Ok(Some(fingerprint));
     }
-    if let Some(fingerprint) = Fingerprint::of(&head) {
-        return Ok(fingerprint);
+    let length = head.len() as u64;
+    let mut found = rest(handle, from.max(length), end)?;
+    if matches!(found, Rest::Row(_)) && from > length {
+        found = rest(handle, length, end)?;
     }
-    match rest(handle, head.len() as u64, end)? {
-        Rest::Row(row) => behind(handle, &head, row),
-        Rest::Nuls | Rest::Text { .. } => Ok(Fingerprint::covering(&head)),
+    match found {
+        Rest::Row(row) => behind(handle, head, row).map(Some),
+        Rest::Nuls | Rest::Text { .. } => Ok(None),
         Rest::Unread => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
+/// The beginning of a file, as far as a fingerprint covers it, and nothing less.
+fn whole_head(handle: &mut impl Handle, end: u64) -> io::Result<Vec<u8>> {
+    let head = head(handle, end)?;
+    if (head.len() as u64) < end.min(MAX_FINGERPRINT_BYTES as u64) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(head)
+}
+
 /// Whether a file of this size has something that it can be known by: its first row is whole, wherever that is.
 pub(super) fn has_beginning(handle: &mut impl Handle, size: u64) -> io::Result<bool> {
-    let head = head(handle, size)?;
-    let length = head.len() as u64;
-    if length < size.min(MAX_FINGERPRINT_BYTES as u64) {
-        return Ok(false);
-    }
-    let is_known = Fingerprint::of(&head).is_some();
-    Ok(is_known || matches!(rest(handle, length, size)?, Rest::Row(_)))
+    let head = whole_head(handle, size)?;
+    Ok(first_row(handle, &head, 0, size)?.is_some())
+}
+
+/// The beginning of a file of the given size, as far as a fingerprint covers.
+fn head(handle: &mut impl Handle, size: u64) -> io::Result<Vec<u8>> {
+    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+    piece(handle, 0, wanted.min(MAX_FINGERPRINT_BYTES))
 }
 
 /// Looks for the first row behind NUL bytes, which are known up to `at`. However many pieces of text stand between them, no

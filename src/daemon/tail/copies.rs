@@ -91,8 +91,8 @@ impl<D: Disk> Pass<D> {
                         return false;
                     }
                 }
-                // The next listing tells whether it is gone for good.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // It is gone, or it was cut off just now: the next look tells.
+                Err(error) if is_passing(&error) => {}
                 Err(error) => self.set_trouble(&path, &name, Some(&error)),
             }
         }
@@ -241,6 +241,12 @@ impl<D: Disk> Pass<D> {
         let fits = file.has_anchor(&mut handle).unwrap_or(false);
         Some(Seen { size, fits })
     }
+}
+
+/// Whether an error comes from what somebody does with the file.
+fn is_passing(error: &io::Error) -> bool {
+    let kind = error.kind();
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Whether a copy has text where the file itself has NUL bytes that were left out, and the same before them.

@@ -15,7 +15,6 @@ use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::Hash;
 use crate::daemon::tail::position::MAX_ANCHOR_BYTES;
-use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
 use crate::daemon::tail::position::Position;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::lines::MAX_LINE_BYTES;
@@ -57,6 +56,8 @@ pub(super) struct Followed {
     pub(super) file_name: Arc<str>,
     pub(super) generation: u32,
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Whether that may hold no row.
+    pub(super) is_odd: bool,
     pub(super) offset: Option<u64>,
     pub(super) anchor: Option<Hash>,
     pub(super) resume: Option<u64>,
@@ -147,6 +148,7 @@ impl Followed {
             file_name: Arc::from(file_name),
             generation: 0,
             fingerprint: None,
+            is_odd: true,
             offset,
             anchor: None,
             resume: None,
@@ -568,12 +570,6 @@ pub(super) fn before(handle: &mut impl Handle, offset: u64) -> io::Result<Option
     let length = usize::try_from(wanted).unwrap_or(MAX_ANCHOR_BYTES);
     let bytes = piece(handle, offset - wanted, length)?;
     Ok((bytes.len() == length).then_some(bytes))
-}
-
-/// The beginning of a file of the given size, as far as a fingerprint covers.
-pub(super) fn head(handle: &mut impl Handle, size: u64) -> io::Result<Vec<u8>> {
-    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-    piece(handle, 0, wanted.min(MAX_FINGERPRINT_BYTES))
 }
 
 /// Where the last whole line before `end` ends; 0: there is none.

@@ -136,6 +136,7 @@ impl<D: Disk> Pass<D> {
             Twin::None => {
                 if let Some(file) = self.followed(path, id) {
                     file.know(fingerprint);
+                    file.is_odd = false;
                     file.size = file.size.max(glimpsed);
                 }
                 Ok(true)
@@ -321,6 +322,8 @@ impl<D: Disk> Pass<D> {
         if seen.fits {
             file.size = file.size.max(seen.size);
         }
+        // How long it is in this place, the next look tells.
+        file.current = file.size;
         let (directory, position) = (Arc::clone(&folder.directory), folder.position(&file));
         folder.insert(file);
         say(Event::Changed {

@@ -9,7 +9,6 @@ use std::time::Instant;
 use memchr::memchr2;
 use memchr::memrchr;
 
-use crate::daemon::tail::beginning::beginning_of;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::disk::fill;
 use crate::daemon::tail::disk::piece;
@@ -225,9 +224,7 @@ impl Followed {
                 _ => return Err(io::ErrorKind::UnexpectedEof.into()),
             },
         };
-        if self.fingerprint.is_none() {
-            self.fingerprint = Some(beginning_of(handle, to)?);
-        }
+        self.learn(handle, to)?;
         self.offset = Some(to);
         self.anchor = Some(anchor);
         self.seen = self.seen.max(to);

@@ -116,3 +116,61 @@ fn one_is_done_though_its_first_row_is_never_whole() {
         (LossReason::Deleted, bytes)
     );
 }
+
+/// It is known by its header lines when the NUL bytes are given up, and by its first row when there is one at last.
+#[test]
+fn one_is_known_by_a_row_that_comes_when_nul_bytes_were_given_up() {
+    for nuls in [600, 3 * MAX_FINGERPRINT_BYTES] {
+        for restarts in [false, true] {
+            let mut model = Model::new();
+            let path = Model::log(LOGS, 100);
+            let bytes = [b"#Software: Exchange\r\n".to_vec(), vec![0; nuls]].concat();
+            model.create(path.clone(), bytes);
+            for _ in 0..3 {
+                model.wait(700);
+            }
+            let losses: Vec<_> = model
+                .committed
+                .losses
+                .iter()
+                .map(|(.., it)| it.reason)
+                .collect();
+            assert_eq!(losses, [LossReason::Nul]);
+            if restarts {
+                model.pass = None;
+            }
+            for _ in 0..2 {
+                let row = model.row();
+                append(&model, &path, &row);
+                model.wait(2);
+            }
+            assert_eq!(order::applied(&model, &path), [true, true]);
+            let known = known_by(&model.content(&path).borrow().bytes);
+            assert!(known.is_some() && model.committed.knows(known));
+            copy_and_move(&mut model, &path, 300);
+            model.settle();
+            model.judge();
+        }
+    }
+}
+
+/// As before, and half a row stands before the NUL bytes that are given up: what follows them is no line of its own.
+#[test]
+fn one_is_known_by_all_of_the_line_that_is_a_row_at_last() {
+    let mut model = Model::new();
+    let path = alike(&mut model, 100, &[&b"half a row"[..], &[0; 600]].concat());
+    let later = model.fresh(1);
+    model.create(Model::log(LOGS, 200), later);
+    for _ in 0..3 {
+        model.wait(700);
+    }
+    let row = model.row();
+    append(&model, &path, &row);
+    model.wait(700);
+    assert_eq!(order::applied(&model, &path), [true]);
+    let known = known_by(&model.content(&path).borrow().bytes);
+    assert!(known.is_some() && model.committed.knows(known));
+    copy_and_move(&mut model, &path, 300);
+    model.settle();
+    model.judge();
+}

@@ -343,3 +343,21 @@ fn what_stands_in_the_place_of_a_copy_is_read_though_it_begins_with_nul_bytes() 
     ])
     .judge();
 }
+
+/// A file moves while the one before it cannot be read, so it is not looked at there yet. An old copy of it is no longer
+/// than it was in its old place.
+#[test]
+fn an_old_copy_is_not_read_for_a_file_that_was_not_looked_at_since_it_moved() {
+    run(&[
+        (14, 0, 0),
+        (45, 0, 0),
+        (23, 162, 1),
+        (0, 0, 0),
+        (26, 0, 0),
+        (0, 181, 0),
+        (39, 0, 0),
+        (23, 0, 2),
+        (0, 0, 0),
+    ])
+    .judge();
+}
