@@ -172,13 +172,6 @@ impl Fingerprint {
     }
 }
 
-/// What a file is known by of which this much was read.
-#[cfg(test)]
-pub(super) fn beginning_of(handle: &mut impl Handle, end: u64) -> io::Result<Fingerprint> {
-    let head = whole_head(handle, end)?;
-    Ok(first_row(handle, &head, 0, end)?.unwrap_or_else(|| Fingerprint::covering(&head)))
-}
-
 /// The first row of a file that begins so, if it ends before `end`, together with the beginning; none is known to end
 /// before `from`.
 fn first_row(

@@ -8,7 +8,6 @@ use std::io::Read as _;
 use super::*;
 use crate::daemon::tail::Change;
 use crate::daemon::tail::Loss;
-use crate::daemon::tail::beginning::beginning_of;
 use crate::daemon::tail::disk::Handle;
 use crate::daemon::tail::position::Fingerprint;
 use crate::daemon::tail::position::MAX_FINGERPRINT_BYTES;
@@ -199,7 +198,9 @@ pub(super) fn known_by(bytes: &[u8]) -> Option<Fingerprint> {
     if text < MAX_FINGERPRINT_BYTES {
         return Fingerprint::of(&bytes[..text]);
     }
-    Some(beginning_of(&mut Whole(bytes), bytes.len() as u64).unwrap())
+    let mut file = Followed::new(FileId(0), "", None, clock::instant());
+    file.learn(&mut Whole(bytes), bytes.len() as u64).unwrap();
+    file.fingerprint
 }
 
 /// Whether a file that holds this is known by that.
