@@ -27,11 +27,11 @@ pub(super) struct Live {
     hints: [usize; HINTS],
 }
 
-/// Each session in a place of its own: what is copied when the table grows is small.
+/// A session beside its key: whoever finds one has the other at hand.
 #[derive(Debug)]
 struct Entry {
     key: Key,
-    session: Box<Session>,
+    session: Session,
 }
 
 impl Default for Live {
@@ -97,11 +97,10 @@ impl Live {
             place
         });
         self.hints[hint(key)] = place;
-        let session = Box::new(session);
         &mut self.sessions[place].insert(Entry { key, session }).session
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Box<Session>> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Session> {
         let place = self.places.remove(&key)?;
         self.free.push(place);
         Some(self.sessions[place].take()?.session)
@@ -140,7 +139,7 @@ impl Live {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut Session)> {
         let entries = self.sessions.iter_mut().flatten();
-        entries.map(|entry| (entry.key, &mut *entry.session))
+        entries.map(|entry| (entry.key, &mut entry.session))
     }
 
     pub(super) fn len(&self) -> usize {
