@@ -250,9 +250,11 @@ impl Model {
         for path in copies {
             let text = self.content(&path).borrow().bytes.clone();
             let begin = begin(&text);
+            let known = known_by(&text);
             let is_old = |(_, bytes, _): &(PathBuf, Vec<u8>, u64)| {
                 let has_holes = text.contains(&0) && *bytes != text;
-                bytes.starts_with(&begin) && (bytes.len() > text.len() || has_holes)
+                let begins_alike = known.is_none_or(|known| is_known_by(bytes, known));
+                begins_alike && (bytes.len() > text.len() || has_holes)
             };
             // What somebody appends to an old state of a file cannot be told from what was there before.
             if !begins.contains(&begin) && !self.graves.iter().any(is_old) {
