@@ -172,8 +172,7 @@ impl Fingerprint {
     }
 }
 
-/// The first row of a file that begins so, if it ends before `end`, together with the beginning; none is known to end
-/// before `from`.
+/// A file that begins so, known by its first row, if one ends before `end`; none does before `from`.
 fn first_row(
     handle: &mut impl Handle,
     head: &[u8],

@@ -99,7 +99,7 @@ impl<D: Disk> Pass<D> {
         true
     }
 
-    /// A file goes on in a copy. What stands in its old place is the copy from now on, if it can be read or not.
+    /// A file goes on in a copy. What stands in its old place is the copy from now on, whether it can be read or not.
     fn go_on(
         &mut self,
         file: FileId,
