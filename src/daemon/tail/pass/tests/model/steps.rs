@@ -278,8 +278,9 @@ impl Model {
         }
         self.crash = None;
         self.world.0.borrow_mut().faults.clear();
-        // A size that lagged behind is right once before the file is cut off: else it would be one cut, and a growth.
-        self.look();
+        // A size that lagged behind is seen right once before the file is cut off: else it would be one cut, and a growth.
+        // A file that could not be read is left alone for up to a minute first.
+        self.wait(70);
         self.bury(&path);
         let content = self.content(&path);
         let length = content.borrow().bytes.len() * usize::from(cut) / 255;
