@@ -283,6 +283,38 @@ const RULES: &[Rule] = &[
         broken: &[("README.md", concat!("See ../", "shared/design.md\n"))],
         fine: &[("README.md", "Shared notes; work is done.\n")],
     },
+    Rule {
+        name: "no script hangs up on a program that it asked",
+        check: hung_up,
+        broken: &[
+            (
+                "tests/e2e/web",
+                "#!/usr/bin/env bash\nset -euo pipefail\ncurl -s \"$url\" | grep -qF up\n",
+            ),
+            (
+                "tests/release/deb",
+                "#!/usr/bin/env bash\nset -euo pipefail\njournalctl | grep -i --quiet up\n",
+            ),
+            (
+                "deploy/release/assemble",
+                "#!/usr/bin/env bash\nset -euo pipefail\nfirst=$(git log | head -n 1)\n",
+            ),
+        ],
+        fine: &[
+            (
+                "tests/e2e/web",
+                "#!/usr/bin/env bash\nset -euo pipefail\ngrep -qF up <<<\"$(curl -s \"$url\")\"\n",
+            ),
+            (
+                "tests/e2e/web",
+                "#!/usr/bin/env bash\nset -euo pipefail\nps | grep -c queue || grep -q up file\n",
+            ),
+            (
+                "deploy/runbook.md",
+                "`set -o pipefail`, then `curl | grep -q up`\n",
+            ),
+        ],
+    },
 ];
 
 /// 601 lines.
@@ -528,6 +560,44 @@ fn machine_paths(tree: &[File]) -> Vec<String> {
         complaints.extend(found.map(|path| format!("{}: `{path}`", file.path)));
     }
     complaints
+}
+
+/// `curl … | grep -q …` fails by chance where `pipefail` is set: grep leaves at the first hit, and curl, which still
+/// writes, ends with an error. The answer is taken whole first: `grep -q … <<<"$(curl …)"`.
+fn hung_up(tree: &[File]) -> Vec<String> {
+    let scripts = tree
+        .iter()
+        .filter(|file| file.text.starts_with("#!") && file.text.contains("pipefail"));
+    let mut complaints = Vec::new();
+    for file in scripts {
+        let hanging_up = file.text.lines().enumerate().filter(|(_, line)| {
+            line.replace("||", ";")
+                .split(';')
+                .flat_map(|pipeline| pipeline.split('|').skip(1))
+                .any(leaves_early)
+        });
+        complaints.extend(hanging_up.map(|(at, line)| format!("{}:{}: {line}", file.path, at + 1)));
+    }
+    complaints
+}
+
+/// Whether a command may end before it has read everything.
+fn leaves_early(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    match words.next() {
+        Some("head") => true,
+        Some("grep") => words.any(is_quiet),
+        _ => false,
+    }
+}
+
+/// Whether an option of grep's is `--quiet`, also as `-q` among other letters.
+fn is_quiet(option: &str) -> bool {
+    match option.strip_prefix('-') {
+        Some(long) if long.starts_with('-') => matches!(long, "-quiet" | "-silent"),
+        Some(letters) => letters.contains('q'),
+        None => false,
+    }
 }
 
 /// The modules below `src` with the code that they ship.
