@@ -348,7 +348,10 @@ impl<D: Disk> Pass<D> {
         };
         file.take_glimpse();
         let Some(copy) = self.best_copy(&file) else {
-            return self.vanish(file, path, at, say);
+            return match self.place_of_rowless(&file, path) {
+                Some((to, stranger, seen)) => self.adopt(file, &to, stranger, seen, say),
+                None => self.vanish(file, path, at, say),
+            };
         };
         self.drop_copy(&copy.path, &copy.name);
         if copy.looked != Some(at.instant) {
@@ -359,6 +362,28 @@ impl<D: Disk> Pass<D> {
             return self.vanish(file, path, at, say);
         }
         self.place(file, &copy.path, &copy.name, copy.seen, say)
+    }
+
+    /// Where a file without a row has gone, by which it would be known: to where one stands that begins as it did, holds as
+    /// much, and waits for its first row as well. Nothing of the two was read but header lines.
+    fn place_of_rowless(&self, file: &Followed, path: &PathBuf) -> Option<(PathBuf, FileId, Seen)> {
+        let known = file
+            .fingerprint
+            .filter(|_| file.is_odd && file.unread() == 0)?;
+        let server = &self.folders.get(path)?.directory.server;
+        let folders = self.folders.iter();
+        let folders = folders.filter(|(_, folder)| folder.directory.server == *server);
+        folders
+            .flat_map(|(at, folder)| folder.files.iter().map(move |other| (at, folder, other)))
+            .filter(|(.., other)| other.fingerprint.is_none() && !other.missing)
+            .find_map(|(at, folder, other)| {
+                let mut handle = self.disk.open(&folder.path_of(&other.file_name)).ok()?;
+                let size = handle.size().ok()?;
+                let begins_so = known.is_in(&mut handle).ok()? == Some(true);
+                let fits = begins_so && file.has_anchor(&mut handle).unwrap_or(false);
+                let seen = Seen { size, fits };
+                (fits && size >= file.size).then(|| (at.clone(), other.id, seen))
+            })
     }
 
     /// A file is gone, and what of it was not read is lost.

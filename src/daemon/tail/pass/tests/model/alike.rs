@@ -174,3 +174,60 @@ fn one_is_known_by_all_of_the_line_that_is_a_row_at_last() {
     model.settle();
     model.judge();
 }
+
+/// It holds no row, by which it would be known elsewhere.
+#[test]
+fn what_one_without_a_row_has_lost_is_told_once_though_it_moves() {
+    for (text, nuls) in [(&b""[..], 1), (b"half a row", 0)] {
+        let mut model = Model::new();
+        let path = alike(&mut model, 100, text);
+        let later = model.fresh(1);
+        model.create(Model::log(LOGS, 200), later);
+        for _ in 0..3 {
+            model.wait(700);
+        }
+        let losses = model.committed.losses.clone();
+        let told = losses.iter().map(|(.., it)| it.reason);
+        assert!(told.eq(vec![LossReason::Nul; nuls]), "{losses:?}");
+        let moved = Model::log(OTHER, 300);
+        let content = model.world.0.borrow_mut().files.remove(&path).unwrap();
+        model
+            .world
+            .0
+            .borrow_mut()
+            .files
+            .insert(moved.clone(), content);
+        model.wait(700);
+        let row = model.row();
+        append(&model, &moved, &[b"\r\n", &row[..]].concat());
+        for _ in 0..3 {
+            model.wait(700);
+        }
+        assert_eq!(order::applied(&model, &moved), [true]);
+        assert_eq!(model.committed.losses, losses, "it is still there");
+    }
+}
+
+#[test]
+fn what_one_without_a_row_held_is_lost_if_what_begins_alike_holds_less() {
+    let mut model = Model::new();
+    let path = alike(&mut model, 100, b"half a row");
+    let later = model.fresh(1);
+    model.create(Model::log(LOGS, 200), later);
+    for _ in 0..2 {
+        model.wait(700);
+    }
+    assert_eq!(model.committed.losses, []);
+    let bytes = model.content(&path).borrow().bytes.len() as u64;
+    model.delete(&path);
+    alike(&mut model, 300, b"half a");
+    model.wait(5);
+    let losses: Vec<_> = model.committed.losses.iter().map(|(.., it)| *it).collect();
+    let [loss] = losses[..] else {
+        panic!("{losses:?}");
+    };
+    assert_eq!(
+        (loss.reason, loss.from + loss.bytes),
+        (LossReason::Deleted, bytes)
+    );
+}

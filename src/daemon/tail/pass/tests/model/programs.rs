@@ -361,3 +361,20 @@ fn an_old_copy_is_not_read_for_a_file_that_was_not_looked_at_since_it_moved() {
     ])
     .judge();
 }
+
+/// A file of header lines, NUL bytes and half a row moves twice, and in each place it waits for the rest of its row.
+#[test]
+fn a_file_without_a_row_is_known_where_it_has_moved() {
+    let model = run(&[
+        (14, 0, 20),
+        (39, 55, 0),
+        (10, 0, 1),
+        (14, 0, 0),
+        (34, 0, 0),
+        (0, 0, 0),
+        (23, 176, 55),
+        (23, 0, 0),
+    ]);
+    model.judge();
+    assert_eq!(model.committed.losses, [], "it is still there");
+}
