@@ -34,10 +34,19 @@ pub(super) struct Arguments {
     /// The configuration
     #[arg(default_value = CONFIG_FILE)]
     file: PathBuf,
+    /// The same, as the other commands take it
+    #[arg(long = "config.file", value_name = "FILE", conflicts_with = "file")]
+    config_file: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn file(&self) -> &Path {
+        self.config_file.as_ref().unwrap_or(&self.file)
+    }
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    let config = match load(&arguments.file) {
+    let config = match load(arguments.file()) {
         Ok(config) => config,
         Err(message) => {
             complain(&message);

@@ -86,6 +86,24 @@ fn what_a_configuration_names_is_looked_for() {
     assert!(compared >= 4, "{compared}");
 }
 
+/// Whoever has just typed `certdrift run --config.file=…` types it here as well.
+#[test]
+fn the_configuration_is_named_as_for_other_commands_too() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("one.yml"), "sources: [{ path: logs }]\n").unwrap();
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_certdrift"));
+        command.arg("check-config").args(arguments);
+        command.current_dir(&folder).output().unwrap()
+    };
+    let plain = check(&["one.yml"]);
+    assert!(plain.status.success() && !plain.stdout.is_empty());
+    let named = check(&["--config.file=one.yml"]);
+    assert_eq!((named.status, named.stdout), (plain.status, plain.stdout));
+    let both = check(&["--config.file=one.yml", "another.yml"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
 #[test]
 fn files_that_cannot_be_read_as_text_get_a_message_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
