@@ -120,7 +120,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 fn report(arguments: &Arguments) -> Result<Report, String> {
     let now = arguments.at.unwrap_or_else(clock::now);
     let config = configuration(arguments)?;
-    let directories = directories(arguments, config.as_ref())?;
+    let input = input(arguments, config.as_ref())?;
     let mut engine = Engine::default();
     if let Some(config) = &config {
         let known = ExpectedFiles::read_once(config, now)?;
@@ -128,39 +128,23 @@ fn report(arguments: &Arguments) -> Result<Report, String> {
         engine.set_inventory(known.inventory);
         engine.set_expectations(config.expectations(&known.exports), now);
     }
-    let progress = progress(&directories);
-    let mut reading = Reading::default();
+    let progress = progress(&input.directories);
+    let mut reading = Reading {
+        unread: input.troubles,
+        ..Reading::default()
+    };
     let mut memory = vec![0; CHUNK + PAGE];
     let begin = memory.as_ptr().align_offset(PAGE).min(PAGE);
     let buffer = &mut memory[begin..begin + CHUNK];
-    for (source, directory) in &directories {
-        let status = reading.status(source, &directory.server);
-        status.directories += 1;
-        let stream = engine.open_stream(&directory.server);
-        engine.set_behind(stream, true);
-        for path in &directory.files {
-            let mut file = LogFile::default();
-            read(&path.path, buffer, &progress, |chunk| {
-                engine.feed(stream, &mut file, chunk, now);
-                file.refused().is_none()
-            })
-            .map_err(|error| format!("{}: {}", path.path.display(), source::remedy(&error)))?;
-            if let Some(refusal) = file.refused() {
-                status.refused.push((path.path.clone(), refusal));
-            } else {
-                status.files += 1;
-                status.tally += file.tally();
-            }
-        }
-        if let Some(known) = engine.sessions().stream(stream) {
-            status.add_stream(known);
-        }
-        engine.end_stream(stream, now);
-        engine.set_behind(stream, false);
+    for (source, directory) in &input.directories {
+        reading.read(source, directory, &mut engine, buffer, &progress, now);
     }
     progress.finish_and_clear();
     engine.tick(now);
     let report = reading.report(&engine, now, config.is_some());
+    for trouble in &report.unread {
+        complain(trouble);
+    }
     for (path, refusal) in &report.refused {
         complain(&format!("{}: not read: {refusal}", path.display()));
     }
@@ -185,9 +169,50 @@ fn configuration(arguments: &Arguments) -> Result<Option<Config>, String> {
 #[derive(Default)]
 struct Reading {
     sources: BTreeMap<(String, String), SourceStatus>,
+    /// What could not be read, in words for an operator.
+    unread: Vec<String>,
 }
 
 impl Reading {
+    /// Reads the files of a directory, as far as they can be read.
+    fn read(
+        &mut self,
+        source: &str,
+        directory: &LogDirectory,
+        engine: &mut Engine,
+        buffer: &mut [u8],
+        progress: &ProgressBar,
+        now: Timestamp,
+    ) {
+        let stream = engine.open_stream(&directory.server);
+        engine.set_behind(stream, true);
+        self.status(source, &directory.server).directories += 1;
+        for path in &directory.files {
+            let mut file = LogFile::default();
+            let outcome = read(&path.path, buffer, progress, |chunk| {
+                engine.feed(stream, &mut file, chunk, now);
+                file.refused().is_none()
+            });
+            if let Err(error) = outcome {
+                let (path, remedy) = (path.path.display(), source::remedy(&error));
+                self.unread.push(format!("{path}: {remedy}"));
+            }
+            let status = self.status(source, &directory.server);
+            if let Some(refusal) = file.refused() {
+                status.refused_files += 1;
+                status.refused.push((path.path.clone(), refusal));
+            } else {
+                status.files += 1;
+                status.tally += file.tally();
+            }
+        }
+        if let Some(known) = engine.sessions().stream(stream) {
+            self.status(source, &directory.server).add_stream(known);
+        }
+        engine.end_stream(stream, now);
+        engine.set_behind(stream, false);
+    }
+
     fn status(&mut self, source: &str, server: &str) -> &mut SourceStatus {
         let key = (source.to_owned(), server.to_owned());
         let status = || SourceStatus::new(source.to_owned(), Arc::from(server));
@@ -196,6 +221,8 @@ impl Reading {
 
     fn report(self, engine: &Engine, now: Timestamp, judged: bool) -> Report {
         let sources: Vec<SourceStatus> = self.sources.into_values().collect();
+        let mut unread = self.unread;
+        unread.extend(sources.iter().filter_map(SourceStatus::without_rows));
         let mut tally = Tally::default();
         let mut refused = Vec::new();
         for source in &sources {
@@ -206,6 +233,7 @@ impl Reading {
         Report {
             files: sources.iter().map(|source| source.files).sum(),
             refused,
+            unread,
             tally,
             sources,
             first_row,
@@ -216,20 +244,28 @@ impl Reading {
     }
 }
 
-/// What to read, and as which source it counts: the directories of the paths given, each its own source, or those that
-/// the sources of the configuration mean.
-fn directories(
-    arguments: &Arguments,
-    config: Option<&Config>,
-) -> Result<Vec<(String, LogDirectory)>, String> {
+/// What to read.
+#[derive(Default)]
+struct Input {
+    /// Each with the source as which it counts: the directories of the paths given, each its own source, or those that the
+    /// sources of the configuration mean.
+    directories: Vec<(String, LogDirectory)>,
+    /// What of that cannot be read, in words for an operator.
+    troubles: Vec<String>,
+}
+
+fn input(arguments: &Arguments, config: Option<&Config>) -> Result<Input, String> {
     let server = arguments.server.as_deref();
     if !arguments.paths.is_empty() {
-        let found = source::find(&arguments.paths, server).map_err(|error| error.to_string())?;
+        let logs = source::find(&arguments.paths, server).map_err(|error| error.to_string())?;
         let own_source =
             |directory: LogDirectory| (directory.path.display().to_string(), directory);
-        return Ok(found.into_iter().map(own_source).collect());
+        return Ok(Input {
+            directories: logs.directories.into_iter().map(own_source).collect(),
+            troubles: logs.troubles,
+        });
     }
-    let mut directories = Vec::new();
+    let mut input = Input::default();
     // Several sources may lead to a file, by their patterns or by a link: the first one reads it, as in the daemon.
     let mut known: BTreeSet<PathBuf> = BTreeSet::new();
     for configured in config
@@ -237,18 +273,28 @@ fn directories(
         .unwrap_or_default()
     {
         let source = configured.path.as_path().display().to_string();
-        let found = source::find_configured(configured).map_err(|error| error.to_string())?;
-        for mut directory in found {
+        let logs = match source::find_configured(configured) {
+            Ok(logs) => logs,
+            Err(error) => {
+                input.troubles.push(error.to_string());
+                continue;
+            }
+        };
+        input.troubles.extend(logs.troubles);
+        for mut directory in logs.directories {
             directory.files.retain(|file| {
                 let real = std::fs::canonicalize(&file.path);
                 known.insert(real.unwrap_or_else(|_| file.path.clone()))
             });
             if !directory.files.is_empty() {
-                directories.push((source.clone(), directory));
+                input.directories.push((source.clone(), directory));
             }
         }
     }
-    Ok(directories)
+    if input.directories.is_empty() && !input.troubles.is_empty() {
+        return Err(input.troubles.join("\n"));
+    }
+    Ok(input)
 }
 
 /// Reads a file in pieces, for as long as `take` wants more.
@@ -316,8 +362,13 @@ mod tests {
             server: None,
             at: None,
         };
-        let found = directories(&arguments, Some(&config)).unwrap();
-        let paths: Vec<_> = found.iter().map(|(_, it)| it.path.clone()).collect();
+        let found = input(&arguments, Some(&config)).unwrap();
+        assert_eq!(found.troubles, [] as [String; 0]);
+        let paths: Vec<_> = found
+            .directories
+            .iter()
+            .map(|(_, it)| it.path.clone())
+            .collect();
         assert_eq!(paths, [folder.path().join("link")]);
     }
 }

@@ -23,6 +23,7 @@ use crate::daemon::expected::ExpectedFiles;
 use crate::daemon::post::Poster;
 use crate::daemon::post::secret;
 use crate::daemon::source;
+use crate::daemon::source::Logs;
 
 /// Stands behind whatever was found wrong with files.
 const WHO_LOOKED: &str = "\
@@ -81,22 +82,33 @@ fn load(file: &Path) -> Result<Config, String> {
 
 /// What is named, and would be missed only when it is needed.
 fn missing(config: &Config) -> Vec<String> {
-    let sources = config.sources.iter().filter_map(missing_logs);
+    let sources = config.sources.iter().flat_map(missing_logs);
     let files = config.receivers.iter().flat_map(missing_files);
     sources.chain(files).collect()
 }
 
-/// Why nothing would be read of a source. One log of each directory stands for the others: they have the same rights.
-fn missing_logs(source: &SourceConfig) -> Option<String> {
-    let directories = match source::find_configured(source) {
-        Ok(directories) => directories,
-        Err(error) => return Some(format!("source {error}")),
-    };
+/// Why nothing would be read of a source, or of a server of it. One log of each directory stands for the others: they have
+/// the same rights.
+fn missing_logs(source: &SourceConfig) -> Vec<String> {
+    let logs = source::find_configured(source).unwrap_or_else(|error| Logs {
+        troubles: error.to_string().lines().map(str::to_owned).collect(),
+        ..Logs::default()
+    });
+    let (directories, mut troubles) = (logs.directories, logs.troubles);
+    troubles.extend(logs.without_logs);
     let newest = directories.iter().filter_map(|it| it.files.last());
-    let mut unreadable = newest.filter_map(|log| Some((log, File::open(&log.path).err()?)));
-    let (log, error) = unreadable.next()?;
-    let (log, remedy) = (log.path.display(), source::remedy(&error));
-    Some(format!("source {log}: {remedy}"))
+    troubles.extend(newest.filter_map(|log| {
+        let error = File::open(&log.path).err()?;
+        Some(format!(
+            "{}: {}",
+            log.path.display(),
+            source::remedy(&error)
+        ))
+    }));
+    troubles
+        .into_iter()
+        .map(|trouble| format!("source {trouble}"))
+        .collect()
 }
 
 fn missing_files(receiver: &ReceiverConfig) -> Vec<String> {

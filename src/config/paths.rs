@@ -202,6 +202,18 @@ impl PathPattern {
                 .all(|(step, name)| step.fits(name, &mut None))
     }
 
+    /// The server whose name stands in the path of a directory, once that goes as far as to `{server}`: then the directory is
+    /// this server's, whether it fits or not. `None` also where `**` comes before, because any directory could be one then.
+    pub fn server_of(&self, directory: &Path) -> Option<String> {
+        let is_server = |step: &Step| matches!(step, Step::Server { .. });
+        let steps = &self.steps[..=self.steps.iter().position(is_server)?];
+        let names = self.names_below_root(directory)?;
+        let names = names.get(..steps.len())?;
+        let mut server = None;
+        let is_open = steps.iter().any(|step| matches!(step, Step::AnyDepth));
+        (!is_open && fits(steps, names, &mut server)).then_some(server)?
+    }
+
     fn names_below_root<'a>(&self, directory: &'a Path) -> Option<Vec<&'a OsStr>> {
         let below = directory.strip_prefix(&self.root).ok()?;
         Some(below.iter().collect())
@@ -306,6 +318,25 @@ mod tests {
         Paths {
             folder: Path::new("/etc/certdrift"),
             credentials,
+        }
+    }
+
+    #[test]
+    fn a_directory_belongs_to_the_server_that_its_path_names() {
+        for (pattern, directory, server) in [
+            ("/srv/{server}/SmtpSend", "/srv", None),
+            ("/srv/{server}/SmtpSend", "/srv/EX01", Some("EX01")),
+            ("/srv/{server}/SmtpSend", "/srv/EX01/Hub", Some("EX01")),
+            ("/srv/x-{server}/*/a", "/srv/x-EX01/b", Some("EX01")),
+            ("/srv/x-{server}/*/a", "/srv/EX01/b", None),
+            ("/srv/*/{server}", "/srv/a/EX01", Some("EX01")),
+            ("/srv/*/{server}", "/srv/a", None),
+            ("/srv/**/{server}/SmtpSend", "/srv/EX01", None),
+            ("/srv/*/SmtpSend", "/srv/EX01", None),
+        ] {
+            let pattern = paths(None).directory(pattern).unwrap();
+            let found = pattern.server_of(Path::new(directory));
+            assert_eq!(found.as_deref(), server, "{directory}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Where the logs are: paths → directories with log files, and the server that each belongs to.
 
+pub mod search;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -11,13 +13,10 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
-use crate::config::PathPattern;
 use crate::config::SourceConfig;
-
-/// How deep directories are searched below a given one; Exchange's own tree is six deep.
-pub const MAX_DEPTH: usize = 32;
-/// How many directories one search enters.
-pub const MAX_DIRECTORIES: usize = 10_000;
+use crate::daemon::source::search::directories_below;
+use crate::daemon::source::search::entries;
+use crate::daemon::source::search::search;
 
 /// Names of folders in Exchange's own tree: none of them tells one server from another.
 const EXCHANGE_FOLDERS: [&str; 20] = [
@@ -43,14 +42,6 @@ const EXCHANGE_FOLDERS: [&str; 20] = [
     "v15",
 ];
 
-/// Names of folders that no search enters.
-const SET_APART: [&str; 4] = [
-    "~snapshot",
-    "$RECYCLE.BIN",
-    "System Volume Information",
-    "lost+found",
-];
-
 /// A directory that holds log files.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogDirectory {
@@ -60,6 +51,17 @@ pub struct LogDirectory {
     pub server: String,
     /// The files, in the order in which they were written.
     pub files: Vec<LogPath>,
+}
+
+/// The logs that were found.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// The directories that hold them.
+    pub directories: Vec<LogDirectory>,
+    /// What keeps others from being found, in words for an operator.
+    pub troubles: Vec<String>,
+    /// Servers that are named, but seem to have none, in words for an operator.
+    pub without_logs: Vec<String>,
 }
 
 /// A log file; files order as they were written.
@@ -152,6 +154,11 @@ pub enum FindError {
         /// Which path.
         path: PathBuf,
     },
+    /// No server that it names has logs that can be read.
+    Troubled {
+        /// Why, in words for an operator.
+        troubles: Vec<String>,
+    },
 }
 
 impl fmt::Display for FindError {
@@ -168,6 +175,7 @@ impl fmt::Display for FindError {
                  `Set-SendConnector '…' -ProtocolLoggingLevel Verbose`",
                 path.display()
             ),
+            Self::Troubled { troubles } => f.write_str(&troubles.join("\n")),
         }
     }
 }
@@ -192,18 +200,17 @@ pub fn remedy(error: &io::Error) -> String {
 /// that is given; otherwise the path tells.
 ///
 /// # Errors
-/// The first path that cannot be read or holds no logs.
-pub fn find(paths: &[PathBuf], server: Option<&str>) -> Result<Vec<LogDirectory>, FindError> {
+/// When there is nothing to read: why not, of the first path.
+pub fn find(paths: &[PathBuf], server: Option<&str>) -> Result<Logs, FindError> {
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     // Whatever ways lead to a file, it is read once.
     let mut known: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut troubles = Vec::new();
     for path in paths {
-        let found = logs_at(path).map_err(|error| FindError::Unreadable {
-            path: path.clone(),
-            error,
-        })?;
-        if found.is_empty() {
-            return Err(FindError::NoLogs { path: path.clone() });
+        let told = troubles.len();
+        let found = logs_at(path, &mut troubles);
+        if found.is_empty() && troubles.len() == told {
+            troubles.push(FindError::NoLogs { path: path.clone() });
         }
         for file in found {
             let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
@@ -212,104 +219,61 @@ pub fn find(paths: &[PathBuf], server: Option<&str>) -> Result<Vec<LogDirectory>
             }
         }
     }
-    Ok(by_directory(files, server))
+    if files.is_empty() && !troubles.is_empty() {
+        return Err(troubles.swap_remove(0));
+    }
+    Ok(Logs {
+        directories: by_directory(files, server),
+        troubles: troubles.iter().map(ToString::to_string).collect(),
+        without_logs: Vec::new(),
+    })
 }
 
-/// A file as it is, or all log files at and below a directory.
-fn logs_at(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !std::fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
+/// A file as it is, or all log files at and below a directory. What cannot be read is added to the troubles.
+fn logs_at(path: &Path, troubles: &mut Vec<FindError>) -> Vec<PathBuf> {
+    let mut or_trouble = |path: &Path, found: io::Result<Vec<PathBuf>>| {
+        found.unwrap_or_else(|error| {
+            let path = path.to_owned();
+            troubles.push(FindError::Unreadable { path, error });
+            Vec::new()
+        })
+    };
+    let directories = match std::fs::metadata(path) {
+        Ok(it) if !it.is_dir() => return vec![path.to_owned()],
+        Ok(_) => directories_below(path, &mut entries),
+        Err(error) => Err(error),
+    };
     let mut found = Vec::new();
-    for directory in directories_below(path, &mut subdirectories)? {
-        found.extend(list(&directory, is_log)?);
+    for directory in or_trouble(path, directories) {
+        found.extend(or_trouble(&directory, list(&directory, is_log)));
     }
-    Ok(found)
-}
-
-/// A directory that a configured source means, and the server that its path names.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The part of the path that stands in the place of `{server}`.
-    pub server: Option<String>,
-}
-
-/// All directories that a configured path means, and all below them.
-///
-/// # Errors
-/// The system's, when the directory at which the search starts cannot be read. One further down that cannot be read is
-/// left out, because Exchange's trees hold folders that a reader of logs has no business in.
-pub fn expand(pattern: &PathPattern) -> io::Result<Vec<Found>> {
-    expand_by(pattern, &mut subdirectories)
-}
-
-/// The same, with the directories directly below one as the caller sees them.
-///
-/// # Errors
-/// The caller's, of the directory at which the search starts.
-pub fn expand_by(
-    pattern: &PathPattern,
-    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
-) -> io::Result<Vec<Found>> {
-    if pattern.is_literal() {
-        let below = directories_below(pattern.root(), subdirectories)?;
-        return Ok(below
-            .into_iter()
-            .map(|path| Found { path, server: None })
-            .collect());
-    }
-    let mut found: Vec<Found> = Vec::new();
-    let mut open = vec![pattern.root().to_owned()];
-    subdirectories(pattern.root())?;
-    let mut entered = 0;
-    while let Some(directory) = open.pop() {
-        entered += 1;
-        if entered > MAX_DIRECTORIES {
-            break;
-        }
-        if let Some(fit) = pattern.fit(&directory) {
-            let below = directories_below(&directory, subdirectories).unwrap_or_default();
-            found.extend(below.into_iter().map(|path| Found {
-                path,
-                server: fit.server.clone(),
-            }));
-        } else if pattern.may_lead_to_fit(&directory) {
-            open.extend(
-                entered_below(&directory, subdirectories)
-                    .into_iter()
-                    .flatten(),
-            );
-        }
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dedup_by(|a, b| a.path == b.path);
-    Ok(found)
+    found
 }
 
 /// The send logs of a configured source, as they are now.
 ///
 /// # Errors
-/// When the source cannot be read or holds no logs.
-pub fn find_configured(source: &SourceConfig) -> Result<Vec<LogDirectory>, FindError> {
-    let root = source.path.root();
+/// When nothing can be read of the source, or it holds no logs.
+pub fn find_configured(source: &SourceConfig) -> Result<Logs, FindError> {
     let unreadable = |error| FindError::Unreadable {
-        path: root.to_owned(),
+        path: source.path.root().to_owned(),
         error,
     };
+    let search = search(&source.path, &mut entries).map_err(unreadable)?;
     let mut directories = Vec::new();
-    for found in expand(&source.path).map_err(unreadable)? {
-        let files: BTreeSet<PathBuf> = send_logs(&found.path)
-            .map_err(unreadable)?
-            .into_iter()
-            .collect();
+    for found in &search.found {
+        // What cannot be listed is told of, or no business of ours.
+        let files = send_logs(&found.path).unwrap_or_default();
         let server = source.server.as_deref().or(found.server.as_deref());
-        directories.extend(by_directory(files, server));
+        directories.extend(by_directory(files.into_iter().collect(), server));
     }
+    let troubles: Vec<String> = search.troubles().map(|it| it.text).collect();
     if directories.is_empty() {
-        return Err(FindError::NoLogs {
-            path: source.path.as_path().to_owned(),
+        return Err(if troubles.is_empty() {
+            let path = source.path.as_path().to_owned();
+            FindError::NoLogs { path }
+        } else {
+            FindError::Troubled { troubles }
         });
     }
     if source.server.is_none() && !source.path.names_server() {
@@ -321,7 +285,15 @@ pub fn find_configured(source: &SourceConfig) -> Result<Vec<LogDirectory>, FindE
             directory.server = server;
         }
     }
-    Ok(directories)
+    let holds_logs = |path: &Path| {
+        let mut with_logs = directories.iter().map(|directory| &directory.path);
+        with_logs.any(|it| it.starts_with(path))
+    };
+    Ok(Logs {
+        without_logs: search.without_logs(holds_logs),
+        directories,
+        troubles,
+    })
 }
 
 /// Paths of the send logs in a directory, in no particular order.
@@ -459,56 +431,6 @@ fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathB
         }
     }
     Ok(files)
-}
-
-/// A directory and all below it.
-fn directories_below(
-    root: &Path,
-    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
-) -> io::Result<Vec<PathBuf>> {
-    let mut found = vec![root.to_owned()];
-    let mut open: Vec<(PathBuf, usize)> = entered_below(root, subdirectories)?
-        .map(|path| (path, 1))
-        .collect();
-    while let Some((directory, depth)) = open.pop() {
-        if depth < MAX_DEPTH && found.len() < MAX_DIRECTORIES {
-            if let Ok(below) = entered_below(&directory, subdirectories) {
-                open.extend(below.map(|path| (path, depth + 1)));
-            }
-            found.push(directory);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn entered_below(
-    directory: &Path,
-    subdirectories: &mut impl FnMut(&Path) -> io::Result<Vec<PathBuf>>,
-) -> io::Result<impl Iterator<Item = PathBuf>> {
-    let below = subdirectories(directory)?;
-    Ok(below.into_iter().filter(|path| !is_set_apart(path)))
-}
-
-/// Hidden folders, snapshots and bins: they hold earlier states of the same logs.
-fn is_set_apart(directory: &Path) -> bool {
-    let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with('.')
-        || SET_APART
-            .iter()
-            .any(|apart| name.eq_ignore_ascii_case(apart))
-}
-
-/// The directories directly below one. Links to directories are not followed: they could lead around in circles.
-fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::pipeline::session::Stream;
 use crate::pipeline::verdict::Verdict;
 use crate::pipeline::verdict::reason::Reason;
 
+/// Fewer lines that are no rows say nothing about what a file is: a crash leaves one.
+const MIN_MALFORMED_ROWS: u64 = 5;
+
 /// The whole state at one moment. It is never changed; a new one takes its place.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -156,9 +159,11 @@ pub struct SourceStatus {
     pub trouble: Option<String>,
     /// Directories that hold log files.
     pub directories: usize,
-    /// Log files known.
+    /// Log files known; refused ones are not among them.
     pub files: usize,
-    /// Files that are not read, and why; bounded.
+    /// Files that are no send protocol logs.
+    pub refused_files: usize,
+    /// Some of them, and why.
     pub refused: Vec<(PathBuf, Refusal)>,
     /// What was read.
     pub tally: Tally,
@@ -188,6 +193,7 @@ impl SourceStatus {
             trouble: None,
             directories: 0,
             files: 0,
+            refused_files: 0,
             refused: Vec::new(),
             tally: Tally::default(),
             lag_bytes: 0,
@@ -206,6 +212,30 @@ impl SourceStatus {
             + self.long_line_bytes
             + self.deleted_unread_bytes
             + self.rewritten_unread_bytes
+    }
+
+    /// What is wrong when there is something to read, and not one row in it: all files are refused, or no line is a row.
+    pub fn without_rows(&self) -> Option<String> {
+        if self.tally.rows > 0 {
+            return None;
+        }
+        let whose = if self.server.is_empty() {
+            &self.source
+        } else {
+            &*self.server
+        };
+        if self.tally.malformed_rows >= MIN_MALFORMED_ROWS {
+            return Some(format!(
+                "{whose}: none of {} lines is a row of a send protocol log. Are the files compressed, or something else? Certdrift \
+                 reads them as Exchange writes them",
+                self.tally.malformed_rows
+            ));
+        }
+        let (file, refusal) = self.refused.first().filter(|_| self.files == 0)?;
+        let file = file.display();
+        Some(format!(
+            "{whose}: no file is a send protocol log. {file}: {refusal}"
+        ))
     }
 
     /// Adds what the sessions of one of its directories say of its rows.

@@ -26,8 +26,17 @@ const MAX_NAME: usize = 64;
 
 /// The report in one line, with a line break at its end.
 pub fn check(report: &Report) -> String {
-    let (text, others) = words(report);
-    line(outcome(report), &text, &others, &performance(report))
+    let (text, behind) = words(report);
+    let outcome = outcome(report);
+    let (text, behind) = match unread(report) {
+        // What is critical comes first, whatever else is wrong.
+        Some(_) if outcome == Outcome::Critical => {
+            (text, format!("{behind} Not read: {}", report.unread.len()))
+        }
+        Some(unread) if report.sessions() > 0 => (format!("{unread}; {text}"), behind),
+        _ => (text, behind),
+    };
+    line(outcome, &text, &behind, &performance(report))
 }
 
 /// What the report comes to for a monitoring system. Other formats say by their exit code whether something was read when
@@ -94,6 +103,16 @@ fn words(report: &Report) -> (String, String) {
     (text, others(report, worst))
 }
 
+/// That something could not be read, if so.
+fn unread(report: &Report) -> Option<String> {
+    let first = report.unread.first()?;
+    let further = match report.unread.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!("not read: {first}{further}"))
+}
+
 /// That relaying was refused, if it was. Without a configuration nobody can say whether it still is.
 fn denials(report: &Report) -> Option<String> {
     let (place, last) = (report.denials()).max_by_key(|(_, refusal)| refusal.span.last_seen)?;
@@ -124,6 +143,8 @@ fn no_session(report: &Report) -> String {
         };
         let file = shown(&file.display().to_string());
         let _ = write!(text, "; not read: {file}: {refusal}{further}");
+    } else if let Some(unread) = unread(report) {
+        let _ = write!(text, "; {unread}");
     } else {
         text.push_str(
             ". Is protocol logging on? Set-SendConnector '…' -ProtocolLoggingLevel Verbose",
@@ -295,6 +316,7 @@ mod tests {
         Report {
             files: 1,
             refused: Vec::new(),
+            unread: Vec::new(),
             tally: Tally::default(),
             sources: Vec::new(),
             first_row: None,

@@ -22,6 +22,8 @@ pub struct Report {
     pub files: usize,
     /// Files that are no send protocol logs, and why.
     pub refused: Vec<(PathBuf, file::Refusal)>,
+    /// What could not be read of the logs, in words for an operator; refused files are in it only where a server has no others.
+    pub unread: Vec<String>,
     /// What the files held.
     pub tally: Tally,
     /// The same by source and server, ordered by both.
@@ -78,8 +80,17 @@ impl Outcome {
 }
 
 impl Report {
-    /// What it comes to.
+    /// What it comes to. What was read counts although something else could not be, but that everything is well nobody can say
+    /// then.
     pub fn outcome(&self) -> Outcome {
+        let read = self.outcome_of_read();
+        if self.unread.is_empty() {
+            return read;
+        }
+        read.max(Outcome::Unknown)
+    }
+
+    fn outcome_of_read(&self) -> Outcome {
         if self.sessions() == 0 {
             return Outcome::Unknown;
         }

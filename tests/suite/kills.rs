@@ -112,6 +112,7 @@ impl<'a> World<'a> {
         json::check(&Report {
             files: 1,
             refused: Vec::new(),
+            unread: Vec::new(),
             tally: LogFile::default().tally(),
             first_row,
             last_row,

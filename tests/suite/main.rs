@@ -15,6 +15,7 @@ mod golden;
 mod inventory;
 mod kills;
 mod manual;
+mod partial;
 mod preflight;
 mod schema;
 mod splits;

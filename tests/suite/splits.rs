@@ -52,6 +52,7 @@ fn answer(pieces: &[&[u8]]) -> (Tally, String) {
             .map(|refusal| (PathBuf::new(), refusal))
             .into_iter()
             .collect(),
+        unread: Vec::new(),
         tally: file.tally(),
         sources: Vec::new(),
         first_row,

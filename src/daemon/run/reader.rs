@@ -42,8 +42,6 @@ use crate::pipeline::saved::Written;
 use crate::pipeline::session::StreamId;
 use crate::pipeline::snapshot::SourceStatus;
 
-/// How many refused files are named for one source; the rest is only counted in the log.
-const MAX_REFUSED: usize = 20;
 /// Everything that is being read.
 pub(super) struct Reader {
     messages: Sender<Message>,
@@ -137,6 +135,10 @@ impl Reader {
     }
 
     fn keep(&mut self, position: Position) {
+        let mut sources = self.sources.values_mut();
+        if let Some(source) = sources.find(|it| it.key == position.source) {
+            source.keep(&position);
+        }
         let (source, file) = (Arc::clone(&position.source), position.file);
         self.changed.insert((Arc::clone(&source), file));
         self.positions
@@ -146,6 +148,10 @@ impl Reader {
     }
 
     fn forget(&mut self, source: &Arc<str>, file: FileId) {
+        let mut sources = self.sources.values_mut();
+        if let Some(source) = sources.find(|it| it.key == *source) {
+            source.forget(file);
+        }
         if let Some(files) = self.positions.get_mut(source) {
             files.remove(&file);
         }
@@ -207,7 +213,11 @@ impl Reader {
                 messages,
             )
             .map_err(|error| format!("cannot start a thread for a source: {error}"))?;
-            let source = Source::new(key, config.clone(), earlier, waker);
+            let mut source = Source::new(Arc::clone(&key), config.clone(), earlier, waker);
+            let positions = self.positions.get(&key).into_iter();
+            positions
+                .flat_map(BTreeMap::values)
+                .for_each(|position| source.keep(position));
             self.sources.insert(self.last_number, source);
         }
         self.forget_unfollowed(engine, now);
@@ -356,11 +366,6 @@ impl Reader {
                 position.refused = Some(refusal);
                 let path = directory.path.join(&*position.name);
                 warn!(file = %path.display(), "not reading a file: {refusal}");
-                if let Some(source) = self.sources.get_mut(&number)
-                    && source.refused.len() < MAX_REFUSED
-                {
-                    source.refused.push((path, refusal));
-                }
             }
         }
         self.keep(position);
@@ -435,7 +440,7 @@ impl Reader {
             let look = source.look.as_ref().unwrap_or(&nothing);
             for look_at in &look.directories {
                 let status = source.status_in(&mut by_server, now, look, &look_at.directory.server);
-                status.directories += 1;
+                status.directories += usize::from(look_at.files > 0);
                 status.files += look_at.files;
                 status.lag_bytes += look_at.unread;
             }
@@ -456,6 +461,13 @@ impl Reader {
                 let server = source.config.server.as_deref().unwrap_or_default();
                 let status = source.status(now, look, Arc::from(server));
                 by_server.insert(Arc::from(server), status);
+            }
+            for status in by_server.values_mut() {
+                status.files = status.files.saturating_sub(status.refused_files);
+                if status.trouble.is_none() && status.up {
+                    status.trouble = status.without_rows();
+                    status.up = status.trouble.is_none();
+                }
             }
             statuses.extend(by_server.into_values());
         }

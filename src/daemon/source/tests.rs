@@ -63,17 +63,7 @@ fn servers_are_told_apart_and_never_merged() {
 }
 
 #[test]
-fn folders_that_hold_earlier_states_are_not_entered() {
-    for (name, apart) in [
-        (".snapshot", true),
-        ("~snapshot", true),
-        ("$Recycle.Bin", true),
-        ("System Volume Information", true),
-        ("SmtpSend", false),
-        ("backup", false),
-    ] {
-        assert_eq!(is_set_apart(&Path::new("/srv").join(name)), apart, "{name}");
-    }
+fn logs_in_folders_that_hold_earlier_states_are_not_found() {
     let root = tempfile::tempdir().unwrap();
     for folder in [".snapshot/SmtpSend", "EX01/SmtpSend"] {
         let folder = root.path().join(folder);
@@ -81,7 +71,7 @@ fn folders_that_hold_earlier_states_are_not_entered() {
         std::fs::write(folder.join("SEND2026010100-1.LOG"), "").unwrap();
     }
     let found = find(&[root.path().to_owned()], None).unwrap();
-    assert_eq!(found.len(), 1);
+    assert_eq!(found.directories.len(), 1);
 }
 
 #[test]
@@ -94,7 +84,7 @@ fn a_search_finds_files_and_says_what_is_missing() {
     for name in ["SEND2026010100-10.LOG", "SEND2026010100-9.LOG", "notes.txt"] {
         std::fs::write(deep.join(name), "").unwrap();
     }
-    let found = find(&paths, None).unwrap();
+    let found = find(&paths, None).unwrap().directories;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].server, "EX01");
     let names: Vec<_> = found[0]
@@ -111,10 +101,24 @@ fn a_search_finds_files_and_says_what_is_missing() {
     ];
     let files = find(&twice, None)
         .unwrap()
+        .directories
         .iter()
         .map(|found| found.files.len())
         .sum::<usize>();
     assert_eq!(files, 2, "whatever ways lead to a file");
     let missing = find(&[root.path().join("nowhere")], None).unwrap_err();
     assert!(missing.to_string().contains("does not exist"), "{missing}");
+}
+
+#[test]
+fn what_can_be_read_is_found_though_something_else_is_missing() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("SEND2026010100-1.LOG");
+    std::fs::write(&file, "").unwrap();
+    let nowhere = root.path().join("nowhere");
+    let logs = find(&[nowhere, file], None).unwrap();
+    assert_eq!(logs.directories.len(), 1);
+    let troubles = logs.troubles.join("\n");
+    assert!(troubles.contains("nowhere: does not exist"), "{troubles}");
+    assert_eq!(logs.troubles.len(), 1);
 }

@@ -19,6 +19,10 @@ use crate::config::FirstRead;
 use crate::config::PathPattern;
 use crate::daemon::source;
 use crate::daemon::source::LogName;
+use crate::daemon::source::search::Entries;
+use crate::daemon::source::search::Found;
+use crate::daemon::source::search::Search;
+use crate::daemon::source::search::search;
 use crate::daemon::tail::Directory;
 use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
@@ -121,22 +125,26 @@ impl<D: Disk> Pass<D> {
     fn walk(&mut self, now: Instant) {
         let mut with_logs = BTreeSet::new();
         let disk = &self.disk;
-        let found = source::expand_by(&self.source.path, &mut |directory: &Path| {
-            let mut below = Vec::new();
+        let found = search(&self.source.path, &mut |directory: &Path| {
+            let mut entries = Entries {
+                is_empty: true,
+                ..Entries::default()
+            };
             for entry in disk.list(directory)? {
+                entries.is_empty = false;
                 match entry.kind {
-                    Kind::Directory => below.push(directory.join(entry.name)),
+                    Kind::Directory => entries.directories.push(directory.join(entry.name)),
                     Kind::File if entry.name.to_str().is_some_and(source::is_send_log) => {
                         with_logs.insert(directory.to_owned());
                     }
                     Kind::File | Kind::Other => {}
                 }
             }
-            Ok(below)
+            Ok(entries)
         });
         let root = self.source.path.root().display().to_string();
-        let found = match found {
-            Ok(found) => found,
+        let search = match found {
+            Ok(search) => search,
             Err(error) => {
                 self.trouble = Some(format!("{root}: {}", source::remedy(&error)));
                 self.walked = None;
@@ -148,15 +156,16 @@ impl<D: Disk> Pass<D> {
         self.trouble = None;
         self.walked = Some(now);
         self.search = false;
+        let is_known = |found: &&Found| {
+            with_logs.contains(&found.path) || self.folders.contains_key(&found.path)
+        };
+        let found = search.found.iter().filter(is_known);
         let servers: BTreeMap<PathBuf, Option<String>> = found
-            .into_iter()
-            .filter(|found| {
-                with_logs.contains(&found.path) || self.folders.contains_key(&found.path)
-            })
-            .map(|found| (found.path, found.server))
+            .map(|found| (found.path.clone(), found.server.clone()))
             .collect();
         self.settle_places(servers.keys(), now);
         self.add_folders(&servers, now);
+        self.tell_unseen(&search);
         if self.folders.is_empty() && self.left.is_empty() && !self.waits {
             self.trouble = Some(format!(
                 "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
@@ -183,6 +192,18 @@ impl<D: Disk> Pass<D> {
                 Turn::Leave(other) => Some(read_as(path, &other)),
                 Turn::Read | Turn::Wait => None,
             };
+        }
+    }
+
+    /// A server of which nothing can be seen must not be silent, as if it had no mail.
+    fn tell_unseen(&mut self, search: &Search) {
+        for trouble in search.troubles() {
+            // What is followed tells of its own trouble.
+            if !self.folders.contains_key(&trouble.path) {
+                let server = self.source.server.as_ref().unwrap_or(&trouble.server);
+                let look = left(&trouble.path, server, trouble.text);
+                self.left.insert(trouble.path, look);
+            }
         }
     }
 
@@ -340,7 +361,7 @@ fn read_as(path: &Path, other: &Path) -> String {
     )
 }
 
-/// A directory that is found here, but read elsewhere.
+/// A directory of which nothing is read: another source reads it, or nobody can.
 fn left(path: &Path, server: &str, trouble: String) -> DirectoryLook {
     DirectoryLook {
         directory: Arc::new(Directory {

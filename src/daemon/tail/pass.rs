@@ -52,7 +52,7 @@ pub(super) struct Pass<D> {
     pub(super) places: Arc<Places>,
     /// Whether a directory waits until it is clear that no other path to it is read.
     pub(super) waits: bool,
-    /// What is read elsewhere, and not here.
+    /// What is not read here: it is read elsewhere, or cannot be, or a server has nothing to read yet.
     pub(super) left: BTreeMap<PathBuf, DirectoryLook>,
     pub(super) key: Arc<str>,
     pub(super) folders: BTreeMap<PathBuf, Folder>,

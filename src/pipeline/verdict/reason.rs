@@ -262,7 +262,7 @@ reasons! {
     CertificateNameUnknown:      "U6",  "certificate_name_unknown",        Unknown,  Information, None,     Sessions, Sessions, "nothing fits, and the export of an enabled OnPremises connector leaves `TlsSenderCertificateName` out";
     ExportUnreadable:            "X1",  "export_unreadable",               Match,    Warning,     STALE,    Own,      Own,      "an export or inventory file cannot be read; the last good one stays in force";
     ExportOld:                   "X2",  "export_old",                      Match,    Warning,     STALE,    Own,      Own,      "an export was written more than 7 days ago";
-    SourceUnreadable:            "D1",  "source_unreadable",               Match,    Warning,     UNREADABLE, Own,    Own,      "a source, or one of its files, cannot be read for 5 minutes";
+    SourceUnreadable:            "D1",  "source_unreadable",               Match,    Warning,     UNREADABLE, Own,    Own,      "a source, a directory that its path means, or a file cannot be read for 5 minutes, such a directory is empty, or no file of a server holds a row";
     SourceLosingData:            "D2",  "source_losing_data",              Match,    Warning,     LOSING,   Own,      Own,      "rows were deleted, overwritten or damaged before they were read; for 24 h";
     StateRecovered:              "D3",  "state_recovered",                 Match,    Warning,     RECOVERED, Own,     Own,      "the database of the state was damaged and set aside; for 24 h";
 }

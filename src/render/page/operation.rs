@@ -85,13 +85,20 @@ fn of_source(source: &Source, status: &Status) -> Markup {
             td data-label="Logs" {
                 span.path { (source.source) }
                 @if let Some(trouble) = &source.trouble { p.trouble { (trouble) } }
-                @if source.refused_files > 0 { p.trouble { (source.refused_files) " files are no send protocol logs and are not read" } }
+                @if source.refused_files > 0 { p.trouble { (refused(source.refused_files)) } }
             }
             td.number data-label="Behind by" { (bytes(source.lag_bytes)) }
             td data-label="Newest row" { @match source.last_row { Some(time) => { (moment_ago(time, status.at)) } None => { "none" } } }
             td.number data-label="Read" { (bytes(source.read_bytes)) }
             td.number data-label="Lost" { (bytes(source.lost_bytes)) }
         }
+    }
+}
+
+fn refused(files: usize) -> String {
+    match files {
+        1 => "1 file is no send protocol log and is not read".to_owned(),
+        files => format!("{files} files are no send protocol logs and are not read"),
     }
 }
 

@@ -114,7 +114,7 @@ fn source(status: &SourceStatus) -> Source {
         trouble: status.trouble.as_deref().map(shown),
         directories: status.directories,
         files: status.files,
-        refused_files: status.refused.len(),
+        refused_files: status.refused_files,
         read_bytes: status.tally.bytes,
         lag_bytes: status.lag_bytes,
         lost_bytes: status.lost_bytes(),

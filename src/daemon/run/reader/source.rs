@@ -17,12 +17,16 @@ use crate::daemon::clock;
 use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Look;
 use crate::daemon::tail::Waker;
+use crate::daemon::tail::position::FileId;
+use crate::daemon::tail::position::Position;
 use crate::pipeline::file::Refusal;
 use crate::pipeline::snapshot::SourceStatus;
 
 /// A thread says at least every ten seconds that it is alive, also in the middle of a long look. One that has said
 /// nothing for this long hangs, in the system's hands, on a share that does not answer.
 pub(super) const SILENT: Duration = Duration::from_secs(30);
+/// How many refused files are named for one server of a source; the others are counted.
+const MAX_REFUSED: usize = 20;
 
 /// A source and the thread that follows it.
 pub(super) struct Source {
@@ -39,7 +43,8 @@ pub(super) struct Source {
     pub(super) heard: Instant,
     /// Until when nobody listened to it, if it has not looked since.
     pub(super) held: Option<Instant>,
-    pub(super) refused: Vec<(PathBuf, Refusal)>,
+    /// Files that are not read, and of which server; they may come back, but are not among these when they are gone.
+    refused: BTreeMap<FileId, (Arc<str>, PathBuf, Refusal)>,
 }
 
 impl Source {
@@ -58,8 +63,29 @@ impl Source {
             looked: None,
             heard: clock::instant(),
             held: None,
-            refused: Vec::new(),
+            refused: BTreeMap::new(),
         }
+    }
+
+    /// How far a file was read, and whether it is.
+    pub(super) fn keep(&mut self, position: &Position) {
+        let refusal = position.refused.filter(|_| position.vanished.is_none());
+        let Some(refusal) = refusal else {
+            self.refused.remove(&position.file);
+            return;
+        };
+        let root = self.config.path.root();
+        let file = root.join(&*position.directory).join(&*position.name);
+        let server = match &self.config.server {
+            Some(server) => Arc::from(server.as_str()),
+            None => Arc::clone(&position.server),
+        };
+        self.refused.insert(position.file, (server, file, refusal));
+    }
+
+    /// Nothing needs to be known of a file any more.
+    pub(super) fn forget(&mut self, file: FileId) {
+        self.refused.remove(&file);
     }
 
     /// Whether these are the sources that come first, as far as they matter to it.
@@ -137,10 +163,14 @@ impl Source {
             )
         });
         let trouble = hangs.or_else(|| look.trouble_of(&server).map(str::to_owned));
+        let refused = self.refused.values();
+        let refused = refused.filter(|(of, ..)| **of == *server);
+        let named = refused.clone().take(MAX_REFUSED);
         SourceStatus {
             up: self.look.is_some() && trouble.is_none(),
             trouble,
-            refused: self.refused.clone(),
+            refused_files: refused.count(),
+            refused: named.map(|(_, file, why)| (file.clone(), *why)).collect(),
             ..SourceStatus::new(path.to_string(), server)
         }
     }

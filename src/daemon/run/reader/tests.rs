@@ -280,6 +280,41 @@ fn a_file_that_was_refused_before_the_start_stays_refused() {
 }
 
 #[test]
+fn refused_files_are_told_of_their_server_for_as_long_as_they_are_there() {
+    let mut story = Story::begin();
+    story.reader.sources.get_mut(&1).unwrap().key = Arc::from("logs");
+    story.bytes(1, b"#Log-type: SMTP Receive Protocol Log\r\n", false);
+    let refused = |story: &Story| {
+        let statuses = story.reader.statuses(&story.engine, clock::instant());
+        let told: Vec<_> = statuses
+            .iter()
+            .map(|it| (it.server.to_string(), it.refused_files))
+            .collect();
+        (told, statuses)
+    };
+    story.looked(1);
+    let (told, statuses) = refused(&story);
+    assert_eq!(told, [("EX01".to_owned(), 1)]);
+    let trouble = statuses[0].trouble.as_deref().unwrap_or_default();
+    assert!(
+        trouble.starts_with("EX01: no file is a send protocol log. "),
+        "{trouble}"
+    );
+    assert!(!statuses[0].up);
+    let mut position = Story::position(38);
+    position.vanished = Some(Timestamp::UNIX_EPOCH);
+    let event = Event::Changed {
+        directory: story.directory(),
+        change: Change::Vanished,
+        position,
+    };
+    story.take(1, event);
+    let (told, statuses) = refused(&story);
+    assert_eq!(told, [("EX01".to_owned(), 0)]);
+    assert_eq!(statuses[0].trouble, None);
+}
+
+#[test]
 fn a_finished_file_gives_its_last_row() {
     let mut story = Story::begin();
     story.bytes(1, ROW, false);
