@@ -2,8 +2,10 @@
 //!
 //! Only a file that can be read as a whole takes the place of the one before; one that is gone, broken or half-written
 //! changes nothing but its status. That is told at the second look that finds it so, because a script needs a moment to
-//! write, unless nothing is known from an earlier file.
+//! write, unless nothing is known from an earlier file. What is in force outlasts the program: copies of it are kept with the
+//! state.
 
+mod copies;
 mod file;
 mod follower;
 mod search;
@@ -17,7 +19,10 @@ use jiff::Timestamp;
 
 use crate::config::Config;
 use crate::config::ExportFiles;
+use crate::config::Fit;
 use crate::config::PathPattern;
+use crate::daemon::expected::copies::Copies;
+use crate::daemon::expected::copies::Copy;
 use crate::daemon::expected::file::Followed;
 pub use crate::daemon::expected::follower::Follower;
 pub use crate::daemon::expected::follower::MAX_CHANGES;
@@ -58,6 +63,7 @@ pub struct ExpectedFiles {
     searches: Vec<ExportStatus>,
     status: ExpectationStatus,
     has_looked: bool,
+    copies: Copies,
 }
 
 /// A certificate file, and what it held when it could last be read.
@@ -75,6 +81,61 @@ impl ExpectedFiles {
         let mut files = Self::default();
         files.reconfigure(&config.exports, config.inventory.clone());
         files
+    }
+
+    /// The same, with what was in force before the start: copies of it are in the directory of the state.
+    pub fn resumed(config: &Config, state: &Path, now: Timestamp) -> Self {
+        let mut files = Self::new(config);
+        for (path, copy) in Copies::kept(state) {
+            files.restore(&path, &copy, now);
+        }
+        files
+    }
+
+    /// From now on copies are kept in the directory of the state, which nobody else has.
+    pub fn keep_in(&mut self, state: &Path) {
+        self.copies.keep_in(state);
+        self.forget_copies();
+    }
+
+    /// What is known from before the start when nobody could look at the files in time.
+    pub fn unanswered(mut self, now: Timestamp) -> Known {
+        let certificates = self.inventory.values_mut().map(|file| &mut file.followed);
+        for followed in self.followed.values_mut().chain(certificates) {
+            followed.unanswered(now);
+        }
+        self.status = self.status();
+        self.known()
+    }
+
+    fn restore(&mut self, path: &Path, copy: &Copy, now: Timestamp) {
+        for (kind, followed) in &mut self.followed {
+            if followed.path() == path {
+                let exports = &mut self.exports;
+                followed.restore(copy, now, |bytes| {
+                    let taken = exports.take(*kind, bytes);
+                    taken.map_err(|problem| problem.to_string())
+                });
+            }
+        }
+        if let Some(fit) = self.fit(path) {
+            let mut file = CertificateFile::new(path.to_owned());
+            file.restore(copy, now);
+            file.server = fit.server.map(Arc::from);
+            self.inventory.insert(path.to_owned(), file);
+        }
+    }
+
+    /// Whether a certificate file of this path is meant, and whose it is.
+    fn fit(&self, path: &Path) -> Option<Fit> {
+        self.patterns.iter().find_map(|pattern| pattern.fit(path))
+    }
+
+    fn forget_copies(&mut self) {
+        let mut copies = std::mem::take(&mut self.copies);
+        let is_export = |path: &Path| self.followed.values().any(|it| it.path() == path);
+        copies.forget_others(|path| is_export(path) || self.fit(path).is_some());
+        self.copies = copies;
     }
 
     /// Reads every file of a configuration for somebody who looks once.
@@ -117,6 +178,7 @@ impl ExpectedFiles {
         }
         self.patterns = patterns;
         self.has_looked = false;
+        self.forget_copies();
     }
 
     /// Looks at every file. `None`: nothing has changed since the last look.
@@ -124,7 +186,7 @@ impl ExpectedFiles {
         let mut has_changed = !std::mem::replace(&mut self.has_looked, true);
         for (kind, followed) in &mut self.followed {
             let exports = &mut self.exports;
-            has_changed |= followed.look(now, |bytes| {
+            has_changed |= followed.look(now, &mut self.copies, |bytes| {
                 let taken = exports.take(*kind, bytes);
                 taken.map_err(|problem| problem.to_string())
             });
@@ -152,7 +214,7 @@ impl ExpectedFiles {
             }
         }
         for file in self.inventory.values_mut() {
-            has_changed |= file.look(now);
+            has_changed |= file.look(now, &mut self.copies);
         }
         has_changed
     }
@@ -251,21 +313,39 @@ impl CertificateFile {
         }
     }
 
-    fn look(&mut self, now: Timestamp) -> bool {
+    fn look(&mut self, now: Timestamp, copies: &mut Copies) -> bool {
         let origin = origin(self.followed.path());
         let (certificates, remarks) = (&mut self.certificates, &mut self.remarks);
-        self.followed.look(now, |bytes| {
-            let read = reading::read(bytes, &origin);
-            let problems = read.problems.iter().map(ToString::to_string);
-            if read.certificates.is_empty() {
-                let problems: Vec<String> = problems.collect();
-                return Err(problems.join("; "));
-            }
-            *remarks = problems.collect();
-            *certificates = read.certificates;
-            Ok(None)
+        self.followed.look(now, copies, |bytes| {
+            take(bytes, &origin, certificates, remarks)
         })
     }
+
+    fn restore(&mut self, copy: &Copy, now: Timestamp) {
+        let origin = origin(self.followed.path());
+        let (certificates, remarks) = (&mut self.certificates, &mut self.remarks);
+        self.followed.restore(copy, now, |bytes| {
+            take(bytes, &origin, certificates, remarks)
+        });
+    }
+}
+
+/// Takes the content of a certificate file, if there is a certificate in it.
+fn take(
+    bytes: &[u8],
+    origin: &Arc<str>,
+    certificates: &mut Vec<InventoryCertificate>,
+    remarks: &mut Vec<String>,
+) -> Result<Option<Timestamp>, String> {
+    let read = reading::read(bytes, origin);
+    let problems = read.problems.iter().map(ToString::to_string);
+    if read.certificates.is_empty() {
+        let problems: Vec<String> = problems.collect();
+        return Err(problems.join("; "));
+    }
+    *remarks = problems.collect();
+    *certificates = read.certificates;
+    Ok(None)
 }
 
 fn origin(file: &Path) -> Arc<str> {

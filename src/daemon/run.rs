@@ -29,6 +29,7 @@ use crate::daemon::clock;
 use crate::daemon::control::Control;
 use crate::daemon::control::Question;
 use crate::daemon::expected;
+use crate::daemon::expected::ExpectedFiles;
 use crate::daemon::expected::Follower;
 use crate::daemon::expected::Known;
 use crate::daemon::post;
@@ -117,13 +118,14 @@ pub async fn run(options: Options) -> Result<(), String> {
     let (messages, mut tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
     let (reload, mut reloads) = mpsc::channel::<ReloadRequest>(4);
     let (news, mut exported) = mpsc::channel(expected::MAX_CHANGES);
-    let follower = Follower::start(&config, news)
+    let resumed = || ExpectedFiles::resumed(&config, &options.storage_path, clock::now());
+    let follower = Follower::start(resumed(), news)
         .map_err(|error| format!("cannot start the thread that reads exports: {error}"))?;
     let first = tokio::time::timeout(FIRST_LOOK, exported.recv()).await;
-    if first.is_err() {
-        warn!("the exports could not be read in time; what they say is taken up later");
-    }
-    let known = first.ok().flatten().unwrap_or_default();
+    let known = first.ok().flatten().unwrap_or_else(|| {
+        warn!("the exports could not be read in time; what they said before the start holds until they can");
+        resumed().unanswered(clock::now())
+    });
     let mut daemon = Daemon::new(
         options,
         config,
@@ -133,6 +135,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         web,
         messages,
     )?;
+    daemon.follower.keep_in(&daemon.options.storage_path);
     let _servers = daemon.serve(listeners, &reload)?;
     let (question, mut questions) = mpsc::channel::<Question>(4);
     let _control = Control::offer(&daemon.options.storage_path, question);

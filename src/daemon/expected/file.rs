@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::daemon::expected::copies::Copies;
+use crate::daemon::expected::copies::Copy;
 use crate::daemon::source;
 use crate::pipeline::snapshot::ExportStatus;
 
@@ -29,6 +31,8 @@ pub(super) struct Followed {
     /// When the content in force was made; `None`: none ever was in force, or nobody knows.
     made_at: Option<Timestamp>,
     is_known: bool,
+    /// Whether what is known comes from a copy, and the file itself was not read yet.
+    is_copied: bool,
     trouble: Option<Trouble>,
 }
 
@@ -52,7 +56,7 @@ struct Last {
 struct Trouble {
     message: String,
     since: Timestamp,
-    /// Whether it is told: a second look has found it, too, or nothing was known before.
+    /// Whether it is told: a second look has found it, too, or nothing was known before, or only a copy.
     is_told: bool,
 }
 
@@ -66,19 +70,47 @@ impl Followed {
             last: None,
             made_at: None,
             is_known: false,
+            is_copied: false,
             trouble: None,
         }
+    }
+
+    /// Takes a copy of what was in force before the start, as long as nothing better is known.
+    pub(super) fn restore(
+        &mut self,
+        copy: &Copy,
+        now: Timestamp,
+        take: impl FnOnce(&[u8]) -> Result<Option<Timestamp>, String>,
+    ) {
+        self.stamp = Some(Stamp {
+            bytes: copy.bytes.len() as u64,
+            modified: copy.modified,
+        });
+        self.content(&copy.bytes, now, take);
+        self.stamp = None;
+        self.is_copied = self.is_known;
+        // What a newer version of this program does not understand any more is as good as none.
+        self.trouble = None;
+    }
+
+    /// Nobody could look at it in time.
+    pub(super) fn unanswered(&mut self, now: Timestamp) {
+        self.say(
+            "nobody could look at it yet. Does the share hang?".to_owned(),
+            now,
+        );
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Looks at the file, and gives a new content to `take`, which says when it was made or what is wrong with it.
-    /// Whether a new content is in force.
+    /// Looks at the file, and gives a new content to `take`, which says when it was made or what is wrong with it. What is in
+    /// force is copied. Whether a new content is in force.
     pub(super) fn look(
         &mut self,
         now: Timestamp,
+        copies: &mut Copies,
         take: impl FnOnce(&[u8]) -> Result<Option<Timestamp>, String>,
     ) -> bool {
         self.looks = self.looks.wrapping_add(1);
@@ -94,7 +126,13 @@ impl Followed {
             }
             Ok(Some((stamp, bytes))) => {
                 self.stamp = Some(stamp);
-                self.content(&bytes, now, take)
+                let is_new = self.content(&bytes, now, take);
+                if self.trouble.is_none() && (is_new || self.is_copied) {
+                    self.is_copied = false;
+                    let modified = stamp.modified;
+                    copies.keep(&self.path, Copy { modified, bytes });
+                }
+                is_new
             }
             Err(error) => {
                 self.stamp = None;
@@ -140,7 +178,7 @@ impl Followed {
         self.trouble = Some(Trouble {
             message,
             since: earlier.as_ref().map_or(now, |trouble| trouble.since),
-            is_told: earlier.is_some() || !self.is_known,
+            is_told: earlier.is_some() || !self.is_known || self.is_copied,
         });
     }
 

@@ -1,5 +1,7 @@
 //! The thread that looks at the files: they may lie on a share that hangs, and nobody must wait for that.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -26,16 +28,22 @@ pub struct Follower {
     orders: mpsc::Sender<Order>,
 }
 
-type Order = (ExportFiles, Vec<PathPattern>);
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    /// To follow these files.
+    Follow(ExportFiles, Vec<PathPattern>),
+    /// To keep copies in the directory of the state.
+    KeepIn(PathBuf),
+}
 
 impl Follower {
-    /// Starts the thread; what it finds is sent, the first time in any case.
+    /// Starts the thread; what it finds is sent, the first time in any case. `files` may know of what was in force before.
     ///
     /// # Errors
     /// The system's, when it cannot start a thread.
-    pub fn start(config: &Config, changes: Sender<Known>) -> std::io::Result<Self> {
+    pub fn start(mut files: ExpectedFiles, changes: Sender<Known>) -> std::io::Result<Self> {
         let (orders, ordered) = mpsc::channel();
-        let mut files = ExpectedFiles::new(config);
         std::thread::Builder::new()
             .name("expected".to_owned())
             .stack_size(STACK_BYTES)
@@ -46,9 +54,15 @@ impl Follower {
     /// Looks at once, and from now on at the files of this configuration.
     pub fn reconfigure(&self, config: &Config) {
         // It can only fail when the thread is gone, and then nobody waits for its news.
-        let _ = self
-            .orders
-            .send((config.exports.clone(), config.inventory.clone()));
+        let _ = self.orders.send(Order::Follow(
+            config.exports.clone(),
+            config.inventory.clone(),
+        ));
+    }
+
+    /// Copies of what is in force are kept in the directory of the state, which is ours by now.
+    pub fn keep_in(&self, state: &Path) {
+        let _ = self.orders.send(Order::KeepIn(state.to_owned()));
     }
 }
 
@@ -60,7 +74,8 @@ fn follow(files: &mut ExpectedFiles, ordered: &mpsc::Receiver<Order>, changes: &
             return;
         }
         match ordered.recv_timeout(POLL) {
-            Ok((exports, inventory)) => files.reconfigure(&exports, inventory),
+            Ok(Order::Follow(exports, inventory)) => files.reconfigure(&exports, inventory),
+            Ok(Order::KeepIn(state)) => files.keep_in(&state),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -102,6 +102,84 @@ fn a_broken_export_keeps_the_old_one_and_is_told_at_the_second_look() {
     assert_eq!(story.told(), "fabrikam.com");
 }
 
+/// A state, and what a configuration with exports and certificate files has kept in it.
+fn kept() -> (Story, PathBuf, String) {
+    let keys = format!("{ACCEPTED}inventory: ['certificates/{{server}}/*.cer']\n");
+    let mut story = Story::new(&keys);
+    story.write("domains.json", DOMAINS);
+    fs::create_dir_all(story.path("certificates/EX01")).unwrap();
+    story.write("certificates/EX01/a.cer", raw_certificate());
+    let state = story.path("state");
+    fs::create_dir(&state).unwrap();
+    let told = story.told();
+    assert_eq!(told, "contoso.com, a.cer@EX01");
+    story.files.keep_in(&state);
+    (story, state, keys)
+}
+
+/// The program ends and starts again.
+fn restart(story: &mut Story, state: &Path, keys: &str) {
+    let config = configuration(story.folder.path(), keys);
+    let now = Timestamp::from_second(story.looks).unwrap();
+    story.files = ExpectedFiles::resumed(&config, state, now);
+}
+
+#[test]
+fn what_is_in_force_outlasts_a_restart_though_its_files_are_away() {
+    let (mut story, state, keys) = kept();
+    let modified = story.files.status().exports[0].exported_at;
+    assert!(modified.is_some());
+    fs::remove_file(story.path("domains.json")).unwrap();
+    fs::rename(story.path("certificates"), story.path("away")).unwrap();
+    for seconds in [2, 3] {
+        restart(&mut story, &state, &keys);
+        let told = story.told();
+        assert_eq!(
+            told.split(" accepted_domains since").next(),
+            Some("contoso.com, a.cer@EX01,"),
+            "{told}"
+        );
+        let problem = format!("accepted_domains since {seconds}: does not exist");
+        assert!(told.contains(&problem), "at the first look already: {told}");
+        assert!(told.contains("inventory since"), "{told}");
+        assert_eq!(story.files.status().exports[0].exported_at, modified);
+        story.files.keep_in(&state);
+    }
+    story.write("domains.json", OTHERS);
+    fs::rename(story.path("away"), story.path("certificates")).unwrap();
+    assert_eq!(story.told(), "adatum.com, a.cer@EX01");
+    fs::remove_file(story.path("domains.json")).unwrap();
+    restart(&mut story, &state, &keys);
+    assert!(story.told().starts_with("adatum.com"));
+}
+
+#[test]
+fn what_nobody_can_look_at_is_told_with_what_it_said_before() {
+    let (mut story, state, keys) = kept();
+    restart(&mut story, &state, &keys);
+    let files = std::mem::take(&mut story.files);
+    let known = files.unanswered(Timestamp::from_second(9).unwrap());
+    let what = "since 9: nobody could look at it yet";
+    assert_eq!(
+        told(&known),
+        format!("contoso.com, a.cer@EX01, accepted_domains {what}, inventory {what}")
+    );
+}
+
+#[test]
+fn copies_of_what_is_no_longer_named_go() {
+    let (mut story, state, _) = kept();
+    restart(&mut story, &state, ACCEPTED);
+    story.files.keep_in(&state);
+    assert_eq!(fs::read_dir(state.join("expected")).unwrap().count(), 1);
+    // One that somebody has spoilt is as good as none.
+    let copy = fs::read_dir(state.join("expected")).unwrap().next();
+    fs::write(copy.unwrap().unwrap().path(), "{}\n[").unwrap();
+    fs::remove_file(story.path("domains.json")).unwrap();
+    restart(&mut story, &state, ACCEPTED);
+    assert!(story.told().starts_with("accepted_domains since"));
+}
+
 #[test]
 fn a_file_that_is_being_written_is_nobodys_business() {
     let mut story = Story::new(ACCEPTED);
@@ -284,7 +362,7 @@ fn the_thread_tells_what_it_finds_first_and_what_another_configuration_means() {
     fs::write(folder.path().join("domains.json"), DOMAINS).unwrap();
     let (news, mut heard) = tokio::sync::mpsc::channel(MAX_CHANGES);
     let config = configuration(folder.path(), ACCEPTED);
-    let follower = Follower::start(&config, news).unwrap();
+    let follower = Follower::start(ExpectedFiles::new(&config), news).unwrap();
     assert_eq!(told(&heard.blocking_recv().unwrap()), "contoso.com");
     follower.reconfigure(&configuration(folder.path(), ""));
     assert_eq!(told(&heard.blocking_recv().unwrap()), "");

@@ -35,7 +35,7 @@ impl Hand {
         };
         let (messages, tailed) = mpsc::channel(crate::daemon::tail::MAX_MESSAGES);
         let (news, _) = mpsc::channel(expected::MAX_CHANGES);
-        let follower = Follower::start(&config, news).unwrap();
+        let follower = Follower::start(ExpectedFiles::new(&config), news).unwrap();
         let known = Known::default();
         let web = Web::open(None, web::Limits::default()).unwrap();
         let url = String::new();
