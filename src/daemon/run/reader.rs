@@ -169,21 +169,20 @@ impl Reader {
             same(&wanted[index], &source.config) && source.follows(&earlier(wanted, index))
         };
         let is_wanted = |source: &Source| (0..wanted.len()).any(|index| is_same(index, source));
-        for (number, source) in self.sources.iter().filter(|(_, source)| !is_wanted(source)) {
+        let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.sources)
+            .into_iter()
+            .partition(|(_, source)| is_wanted(source));
+        self.sources = stay;
+        for (number, source) in &gone {
             self.places.remove(*number);
-            info!(source = %source.config.path.as_path().display(), "no longer following a source");
             source.waker.stop();
-        }
-        self.sources.retain(|_, source| is_wanted(source));
-        let sources = &self.sources;
-        self.streams.retain(|_, stream| {
-            let stays = sources.contains_key(&stream.source);
-            if !stays {
-                // What was not read any more must not hold back the alerts of what is, nor keep any of its own.
-                engine.forget_stream(stream.id, now);
+            // Only what comes before it has changed: it starts anew, and knows what it knew.
+            let goes_on = wanted.iter().any(|it| same(it, &source.config));
+            if !goes_on {
+                info!(source = %source.config.path.as_path().display(), "no longer following a source");
             }
-            stays
-        });
+            self.leave_streams(*number, goes_on.then_some(&source.key), engine, now);
+        }
         let is_new = |index: &usize| !self.sources.values().any(|it| is_same(*index, it));
         let new: Vec<usize> = (0..wanted.len()).filter(is_new).collect();
         // All of them, before the first one looks.
@@ -229,6 +228,31 @@ impl Reader {
         });
         self.watch = Some(Watch::new(targets.collect()));
         Ok(())
+    }
+
+    /// The directories of a source are not followed any more by the thread that did. `key`: another one goes on with them, and
+    /// until it has looked, what is known of them is as after a start.
+    fn leave_streams(
+        &mut self,
+        number: u64,
+        key: Option<&Arc<str>>,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        let unheard = &mut self.unheard;
+        self.streams.retain(|directory, stream| {
+            if stream.source != number {
+                return true;
+            }
+            if let Some(key) = key {
+                engine.set_behind(stream.id, true);
+                unheard.insert(stream.name.clone(), stream.kept(key, directory));
+            } else {
+                // What was not read any more must not hold back the alerts of what is, nor keep any of its own.
+                engine.forget_stream(stream.id, now);
+            }
+            false
+        });
     }
 
     /// Tells the threads to end; nobody waits for them.

@@ -167,7 +167,7 @@ impl KeptDirectory {
 }
 
 impl Stream {
-    fn kept(&self, source: &Arc<str>, directory: &Directory) -> KeptDirectory {
+    pub(super) fn kept(&self, source: &Arc<str>, directory: &Directory) -> KeptDirectory {
         KeptDirectory {
             source: Arc::clone(source),
             server: Arc::clone(&directory.server),

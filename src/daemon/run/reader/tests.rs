@@ -315,6 +315,40 @@ fn refused_files_are_told_of_their_server_for_as_long_as_they_are_there() {
 }
 
 #[test]
+fn a_source_that_is_put_before_another_takes_nothing_from_it() {
+    let mut story = Story::begin();
+    story.bytes(1, ROW, false);
+    story.looked(1);
+    let counted = |story: &Story| {
+        let statuses = story.reader.statuses(&story.engine, clock::instant());
+        let rows: u64 = statuses.iter().map(|it| it.tally.rows).sum();
+        let snapshot = story.engine.snapshot(clock::now());
+        (rows, snapshot.connectors().count())
+    };
+    assert_eq!(counted(&story), (1, 1));
+    let path = story.folder.path().display();
+    let text = format!("sources: [{{ path: '{path}/{{server}}/Hub' }}, {{ path: '{path}' }}]");
+    let config = crate::config::parse(&text, Path::new("/certdrift.yml"), None).unwrap();
+    let engine = &mut story.engine;
+    let reader = &mut story.reader;
+    reader
+        .follow(&config.sources, engine, clock::now())
+        .unwrap();
+    assert_eq!(counted(&story), (1, 1));
+    assert!(story.engine.is_behind(), "nobody has looked again");
+    story.looked(3);
+    assert_eq!(counted(&story), (1, 1));
+    assert!(!story.engine.is_behind());
+    story.bytes(3, ROW, false);
+    assert_eq!(story.tally().rows, 2);
+    // One that is taken out is forgotten.
+    let engine = &mut story.engine;
+    let first = &config.sources[..1];
+    story.reader.follow(first, engine, clock::now()).unwrap();
+    assert_eq!(counted(&story), (0, 0));
+}
+
+#[test]
 fn a_finished_file_gives_its_last_row() {
     let mut story = Story::begin();
     story.bytes(1, ROW, false);
