@@ -61,15 +61,16 @@ impl Summaries {
                 told.extend(self.follow(&summary, notice, now));
             } else if self.is_new(&notice) && begun.contains_key(&notice.name) {
                 gathered.entry(notice.name).or_default().push(notice);
-            } else if let Some(index) = gathered
-                .get(&notice.name)
-                .and_then(|begun| begun.iter().position(|it| it.key == notice.key))
+            } else if let Some(begun) = gathered.get_mut(&notice.name)
+                && let Some(index) = begun.iter().position(|it| it.key == notice.key)
             {
-                // Begun and over within one pass: neither is told.
-                if let Some(begun) = gathered.get_mut(&notice.name)
-                    && notice.is_resolved()
-                {
+                if notice.is_resolved() {
+                    // Begun and over within one pass: neither is told.
                     begun.remove(index);
+                } else {
+                    // What has grown graver within the pass is told as it is now, for some receivers get nothing less.
+                    begun[index].severity = notice.severity;
+                    begun[index].reasons = notice.reasons;
                 }
             } else {
                 told.push(notice);
@@ -323,6 +324,28 @@ mod tests {
             1,
             "its own end"
         );
+    }
+
+    #[test]
+    fn what_grows_graver_within_the_pass_is_told_as_it_is_by_then() {
+        let text = |text: &str| vec![verdict::state(ReasonCode::Silent, text, "", String::new())];
+        for grown in 1..=6 {
+            let mut notices = begun(6);
+            notices.extend((1..=grown).map(|server| Notice {
+                id: format!("msg_{server} graver"),
+                is_first: false,
+                severity: Severity::Critical,
+                reasons: text("graver"),
+                ..notice(SILENT, server)
+            }));
+            let mut summaries = Summaries::default();
+            let told = summaries.gather(notices, at(20));
+            let said: Vec<_> = told.iter().map(|it| (it.severity, it.places)).collect();
+            assert_eq!(said, [(Severity::Critical, 6)]);
+            assert_eq!(told[0].reasons[0].expected, "graver");
+            let without = Summaries::default().gather(begun(6), at(20));
+            assert_eq!(told[0].id, without[0].id, "the same beginnings");
+        }
     }
 
     #[test]
