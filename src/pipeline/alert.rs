@@ -7,6 +7,7 @@
 pub mod disagreement;
 pub mod episode;
 pub mod findings;
+pub mod recent;
 pub mod rhythm;
 pub mod silence;
 pub mod summary;

@@ -18,7 +18,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::pipeline::alert::findings::memory::Memory;
+use crate::pipeline::alert::recent::Recent;
+use crate::pipeline::alert::recent::Session;
+use crate::pipeline::alert::recent::is_apart;
+use crate::pipeline::alert::recent::is_late;
 use crate::pipeline::certificate::Certificate;
+use crate::pipeline::certificate::Thumbprint;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::session::Presentation;
 use crate::pipeline::verdict::Before;
@@ -40,15 +45,6 @@ pub const LONE_SESSION: SignedDuration = SignedDuration::from_secs(60);
 /// from then on it is gone only when no session has shown it for as long. A server that holds two certificates, or a
 /// farm of proxies of which one was forgotten, presents now one, now the other, for days.
 pub const UNSTEADY: SignedDuration = SignedDuration::from_mins(30);
-/// A session older than the newest one by more than this says nothing about now; it comes from a directory that is
-/// read later.
-pub const LATE_SESSION: SignedDuration = SignedDuration::from_mins(10);
-/// A denied relay counts as over when the log shows this much time since the last denial, with at least
-/// [`QUIET_SESSIONS`] sessions in it: relayed mail would have been refused again.
-pub const QUIET_PERIOD: SignedDuration = SignedDuration::from_hours(6);
-/// Sessions with Exchange Online that a quiet period must hold.
-pub const QUIET_SESSIONS: u32 = 10;
-
 /// A reason that counts, and since when by the log's own time.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Confirmed {
@@ -64,6 +60,8 @@ pub struct Confirmed {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Findings {
     latest: Option<Latest>,
+    #[serde(default)]
+    recent: Recent,
     /// The certificate before the one that is presented now, and when the change came.
     before: Option<(Arc<Certificate>, Timestamp)>,
     /// The address named last; it counts from the next session on.
@@ -114,8 +112,6 @@ struct Denial {
     sessions: u32,
     /// What the refused session presented; `None`: not known yet.
     presented: Option<Presentation>,
-    sessions_since: u32,
-    sessions_with_another_certificate: u32,
     confirmed: bool,
     /// Whether mail with the null sender was among what was refused.
     #[serde(default)]
@@ -151,10 +147,14 @@ pub struct Refusal<'a> {
 impl Findings {
     /// A session with Exchange Online showed what the server presents.
     pub fn session(&mut self, presentation: &Presentation, time: Timestamp, bench: Bench<'_>) {
-        let previous = self.latest.as_ref();
-        if previous.is_some_and(|latest| latest.time.duration_since(time) > LATE_SESSION) {
+        self.recent
+            .add(time.min(bench.now), thumbprint(presentation));
+        if is_late(time, self.newest()) {
+            self.count_towards_denial(presentation, time);
+            self.must_judge_again();
             return;
         }
+        let previous = self.latest.as_ref();
         // What time has ended must not wait for a second session.
         if previous.is_some() && !self.memory.is_judged_at(bench.now) {
             self.pass_time(&bench);
@@ -172,7 +172,7 @@ impl Findings {
         });
         self.memory.judged_at = bench.now;
         self.egress = self.named;
-        self.count_towards_denial(presentation, time);
+        self.count_towards_denial(presentation, time.min(bench.now));
         if let Some(old) = previous_certificate(old.as_ref(), presentation) {
             self.before = Some((old, time));
         }
@@ -196,10 +196,15 @@ impl Findings {
             time,
             ..
         } = refusal;
-        let latest = self.latest.as_ref().map(|latest| &latest.presentation);
-        let presented = refusal.presented.or(latest).cloned();
         // A row from the future must not put off the end.
         let seen = time.min(now);
+        let late = is_late(seen, self.newest());
+        if late && self.is_past(seen) {
+            return;
+        }
+        let latest = self.latest.as_ref().filter(|_| !late);
+        let latest = latest.map(|latest| &latest.presentation);
+        let presented = refusal.presented.or(latest).cloned();
         let unsteady = self.was_there_lately(ReasonCode::RejectedByExchangeOnline, seen);
         let denial = self.denial.get_or_insert_with(|| Denial {
             reply: reply.clone(),
@@ -209,8 +214,6 @@ impl Findings {
             session,
             sessions: 1,
             presented: None,
-            sessions_since: 0,
-            sessions_with_another_certificate: 0,
             confirmed: false,
             null_sender: false,
             with_sender: 0,
@@ -220,15 +223,27 @@ impl Findings {
             denial.session = session;
             denial.sessions = denial.sessions.saturating_add(1);
         }
-        denial.reply = reply;
+        denial.since = denial.since.min(time);
+        if !late || denial.last <= seen {
+            denial.reply = reply;
+            denial.presented = presented;
+        }
         denial.last = denial.last.max(seen);
-        denial.presented = presented;
         denial.null_sender |= refusal.null_sender;
         let with_sender = u32::from(!refusal.null_sender);
         denial.with_sender = denial.with_sender.saturating_add(with_sender);
-        denial.sessions_since = 0;
-        denial.sessions_with_another_certificate = 0;
+        // What came after it may have been read before it.
+        self.end_denial_that_is_over();
         self.must_judge_again();
+    }
+
+    /// Whether a refusal that is read late belongs to a denial that was over before the one that stands began, or that
+    /// something has ended since.
+    fn is_past(&self, time: Timestamp) -> bool {
+        let end = self.ended.get(&ReasonCode::RejectedByExchangeOnline);
+        let denial = self.denial.as_ref();
+        end.is_some_and(|end| time <= *end)
+            || denial.is_some_and(|denial| is_apart(time, denial.since))
     }
 
     /// Exchange Online accepted a recipient that it does not host: it relays again, unless it has refused since. Mail that
@@ -467,23 +482,25 @@ impl Findings {
 
     /// This session may end a denial.
     fn count_towards_denial(&mut self, presentation: &Presentation, time: Timestamp) {
-        let Some(denial) = &mut self.denial else {
-            return;
-        };
-        denial.sessions_since = denial.sessions_since.saturating_add(1);
-        let refused = denial.presented.get_or_insert_with(|| presentation.clone());
-        if is_another_certificate(presentation, refused) {
-            denial.sessions_with_another_certificate += 1;
-        } else {
-            denial.sessions_with_another_certificate = 0;
+        if let Some(denial) = &mut self.denial
+            && denial.presented.is_none()
+            && denial.last <= time
+        {
+            denial.presented = Some(presentation.clone());
         }
-        let changed =
-            denial.sessions_with_another_certificate >= CONFIRMING_SESSIONS && denial.may_end(time);
-        let quiet = time.duration_since(denial.last) >= QUIET_PERIOD
-            && denial.sessions_since >= QUIET_SESSIONS;
-        if changed || quiet {
-            self.end_denial(time);
+        self.end_denial_that_is_over();
+    }
+
+    /// Ends a denial when the sessions after it, whenever they were read, are enough for that.
+    fn end_denial_that_is_over(&mut self) {
+        let denial = self.denial.as_ref();
+        if let Some(end) = denial.and_then(|denial| denial.end(&self.recent)) {
+            self.end_denial(end);
         }
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        self.latest.as_ref().map(|latest| latest.time)
     }
 }
 
@@ -497,6 +514,20 @@ impl State {
 }
 
 impl Denial {
+    /// When it was over by what came after it: two sessions in a row with another certificate, or a quiet period.
+    fn end(&self, recent: &Recent) -> Option<Timestamp> {
+        let is_another = |it: &Session| {
+            let refused = self.presented.as_ref();
+            let differs = |refused| thumbprint(refused) != it.thumbprint;
+            it.thumbprint.is_some() && refused.is_some_and(differs)
+        };
+        let mut pairs = recent.after(self.last).windows(2);
+        let changed = pairs.find(|pair| pair.iter().all(is_another) && self.may_end(pair[1].time));
+        changed
+            .map(|pair| pair[1].time)
+            .or_else(|| recent.quiet_since(self.last))
+    }
+
     /// Whether what speaks against it counts by now.
     fn may_end(&self, time: Timestamp) -> bool {
         !self.unsteady || time.duration_since(self.last) >= UNSTEADY
@@ -517,12 +548,16 @@ fn previous_certificate(
     (both_known && is_another_certificate(presentation, old)).then(|| Arc::clone(certificate))
 }
 
-fn is_another_certificate(presentation: &Presentation, refused: &Presentation) -> bool {
-    let thumbprint = |presentation: &Presentation| match presentation {
+fn is_another_certificate(presentation: &Presentation, other: &Presentation) -> bool {
+    let thumbprints = (thumbprint(presentation), thumbprint(other));
+    thumbprints.0.is_some() && thumbprints.0 != thumbprints.1
+}
+
+fn thumbprint(presentation: &Presentation) -> Option<Thumbprint> {
+    match presentation {
         Presentation::Certificate(certificate) => certificate.thumbprint,
         Presentation::NoCertificate => None,
-    };
-    thumbprint(presentation).is_some() && thumbprint(presentation) != thumbprint(refused)
+    }
 }
 
 fn codes(judgement: &Judgement) -> Vec<ReasonCode> {

@@ -4,6 +4,8 @@
 //! are not; and two good ones end it. Mail in clear is no matter of chance: good sessions between do not excuse it, and
 //! when it comes and goes, it ends only with half an hour without it. A reply that throttles comes now and then between good ones by its nature, so it
 //! ends only with a quiet period that has traffic in it.
+//!
+//! Rows of long ago that are read late count only as far as what came after them has not ended what they show.
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
@@ -12,9 +14,10 @@ use serde::Serialize;
 
 use crate::pipeline::alert::findings::CONFIRMING_SESSIONS;
 use crate::pipeline::alert::findings::Confirmed;
-use crate::pipeline::alert::findings::QUIET_PERIOD;
-use crate::pipeline::alert::findings::QUIET_SESSIONS;
 use crate::pipeline::alert::findings::UNSTEADY;
+use crate::pipeline::alert::recent::Recent;
+use crate::pipeline::alert::recent::is_apart;
+use crate::pipeline::alert::recent::is_late;
 use crate::pipeline::record::SessionId;
 use crate::pipeline::reply::ReplyClass;
 use crate::pipeline::verdict;
@@ -35,6 +38,12 @@ pub struct Troubles {
     failing: Option<Failing>,
     tls: Option<Refusals>,
     version: Option<Refusals>,
+    /// Good handshakes.
+    #[serde(default)]
+    good: Recent,
+    /// When the newest handshake was, good or not.
+    #[serde(default)]
+    newest: Option<Timestamp>,
 }
 
 /// Handshakes that fail.
@@ -61,21 +70,19 @@ struct Refusals {
     last: Timestamp,
     session: SessionId,
     sessions: u32,
-    sessions_since: u32,
 }
 
 impl Troubles {
     /// A handshake with Exchange Online failed, or there was none; `error` is Exchange's own word for it, or [`IN_CLEAR`].
     pub fn tls_failed(&mut self, error: &str, time: Timestamp) {
-        let Some(failing) = &mut self.failing else {
-            self.failing = Some(Failing {
-                error: error.to_owned(),
-                since: time,
-                last: time,
-                good: 0,
-                confirmed: false,
-                unsteady: false,
-            });
+        let late = is_late(time, self.newest);
+        self.newest = self.newest.max(Some(time));
+        if late {
+            self.tls_failed_before(error, time);
+            return;
+        }
+        let Some(failing) = self.failing.as_mut().filter(|it| it.may_go_on()) else {
+            self.failing = Some(Failing::new(error, time, 0));
             return;
         };
         error.clone_into(&mut failing.error);
@@ -85,21 +92,52 @@ impl Troubles {
         failing.confirmed |= time.duration_since(failing.since) >= FAILING_FOR;
     }
 
-    /// A handshake with Exchange Online succeeded.
-    pub fn secured(&mut self, time: Timestamp) {
-        self.failing = self
-            .failing
-            .take()
-            .and_then(|failing| failing.with_a_good_one(time));
-        for refusals in [&mut self.tls, &mut self.version] {
-            if let Some(known) = refusals {
-                known.sessions_since = known.sessions_since.saturating_add(1);
-                let quiet = time.duration_since(known.last) >= QUIET_PERIOD
-                    && known.sessions_since >= QUIET_SESSIONS;
-                if quiet {
-                    *refusals = None;
+    /// One that is read late counts unless good ones that came after it have ended what it shows.
+    fn tls_failed_before(&mut self, error: &str, time: Timestamp) {
+        let good = self.good.after(time).len();
+        let good = u32::try_from(good).unwrap_or(CONFIRMING_SESSIONS);
+        if good >= CONFIRMING_SESSIONS {
+            return;
+        }
+        let is_good_between = |from, until| {
+            let first = self.good.after(from).first();
+            first.is_some_and(|first| first.time < until)
+        };
+        match &mut self.failing {
+            Some(failing) if time < failing.since => {
+                if !is_good_between(time, failing.since) {
+                    failing.since = time;
+                    failing.confirmed |= failing.last.duration_since(time) >= FAILING_FOR;
                 }
             }
+            Some(failing) if time <= failing.last => {}
+            Some(failing) if failing.confirmed || !is_good_between(failing.last, time) => {
+                error.clone_into(&mut failing.error);
+                failing.last = time;
+                failing.good = good;
+                failing.confirmed |= time.duration_since(failing.since) >= FAILING_FOR;
+            }
+            failing => *failing = Some(Failing::new(error, time, good)),
+        }
+    }
+
+    /// A handshake with Exchange Online succeeded.
+    pub fn secured(&mut self, time: Timestamp) {
+        let newest = self.newest.filter(|_| is_late(time, self.newest));
+        self.newest = self.newest.max(Some(time));
+        self.good.add(time, None);
+        // One that is read late says nothing of failures that came after it.
+        let ends = |failing: &mut Failing| newest.is_none() || failing.last < time;
+        if let Some(failing) = self.failing.take_if(ends) {
+            self.failing = failing.with_a_good_one(newest.unwrap_or(time));
+        }
+        self.end_refusals_that_are_over();
+    }
+
+    fn end_refusals_that_are_over(&mut self) {
+        let good = &self.good;
+        for refusals in [&mut self.tls, &mut self.version] {
+            refusals.take_if(|known| good.quiet_since(known.last).is_some());
         }
     }
 
@@ -117,6 +155,14 @@ impl Troubles {
             ReplyClass::Version => &mut self.version,
             ReplyClass::Attribution | ReplyClass::Blocked | ReplyClass::Other => return,
         };
+        let late = is_late(time, self.newest);
+        if late
+            && refusals
+                .as_ref()
+                .is_some_and(|known| is_apart(time, known.since))
+        {
+            return;
+        }
         let known = refusals.get_or_insert_with(|| Refusals {
             reply: reply.clone(),
             blocked: false,
@@ -124,16 +170,19 @@ impl Troubles {
             last: time,
             session,
             sessions: 1,
-            sessions_since: 0,
         });
         if known.session != session {
             known.session = session;
             known.sessions = known.sessions.saturating_add(1);
         }
-        known.reply = reply;
-        known.blocked = code >= 500;
+        if !late || known.last <= time {
+            known.reply = reply;
+            known.blocked = code >= 500;
+        }
+        known.since = known.since.min(time);
         known.last = known.last.max(time);
-        known.sessions_since = 0;
+        // What came after it may have been read before it.
+        self.end_refusals_that_are_over();
     }
 
     /// What counts, on this connector of this server.
@@ -164,6 +213,22 @@ impl Troubles {
 }
 
 impl Failing {
+    fn new(error: &str, time: Timestamp, good: u32) -> Self {
+        Self {
+            error: error.to_owned(),
+            since: time,
+            last: time,
+            good,
+            confirmed: false,
+            unsteady: false,
+        }
+    }
+
+    /// Whether a failure that follows belongs to it: a good one between them parts two failures, but no mail in clear.
+    fn may_go_on(&self) -> bool {
+        self.confirmed || self.good == 0 || self.error == IN_CLEAR
+    }
+
     /// What is left of it after a good handshake: nothing, unless it was confirmed, or mail went out in clear lately.
     fn with_a_good_one(mut self, time: Timestamp) -> Option<Self> {
         self.good = self.good.saturating_add(1);
@@ -222,6 +287,8 @@ fn throttled(observed: String, blocked: bool) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::alert::recent::QUIET_PERIOD;
+    use crate::pipeline::alert::recent::QUIET_SESSIONS;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
@@ -317,6 +384,110 @@ mod tests {
         assert_eq!(troubles.confirmed("Outbound").len(), 1, "too few sessions");
         troubles.secured(at(2 * quiet));
         assert_eq!(troubles.confirmed("Outbound").len(), 0);
+    }
+
+    const HOUR: i64 = 3600;
+    const DAY: i64 = 24 * HOUR;
+
+    /// What is told after these, by second: `good`, `throttled`, or the error of a handshake.
+    fn told(rows: &[(i64, &str)]) -> Vec<ReasonCode> {
+        let mut troubles = Troubles::default();
+        for (number, (second, what)) in (0..).zip(rows) {
+            match *what {
+                "good" => troubles.secured(at(*second)),
+                "throttled" => {
+                    let (class, session) = (ReplyClass::Version, SessionId(number));
+                    let reply = "450 4.7.230".to_owned();
+                    troubles.refused(class, 450, reply, session, at(*second));
+                }
+                error => troubles.tls_failed(error, at(*second)),
+            }
+        }
+        let confirmed = troubles.confirmed("Outbound");
+        confirmed.iter().map(|it| it.reason.code).collect()
+    }
+
+    fn every_minute(from: i64, times: i64, what: &str) -> Vec<(i64, &str)> {
+        let at_minute = |minute| (from + 60 * minute, what);
+        (0..times).map(at_minute).collect()
+    }
+
+    #[test]
+    fn what_is_read_late_says_nothing_about_now() {
+        let failing = &[ReasonCode::TlsFailing][..];
+        let throttled = &[ReasonCode::VersionThrottled][..];
+        let (old, now) = (4 * HOUR, DAY - HOUR);
+        for (name, earlier, later, expected) in [
+            (
+                "failures of long ago, good since",
+                every_minute(old, 3, "SocketError"),
+                every_minute(now, 10, "good"),
+                &[][..],
+            ),
+            (
+                "failures of long ago, two good ones since",
+                every_minute(old, 3, "SocketError"),
+                every_minute(now, 2, "good"),
+                &[],
+            ),
+            (
+                "failures of long ago, a good one since",
+                every_minute(old, 3, "SocketError"),
+                every_minute(now, 1, "good"),
+                failing,
+            ),
+            (
+                "a failure of long ago, a good one and a failure since",
+                every_minute(old, 1, "SocketError"),
+                vec![(now, "good"), (now + 1, "SocketError")],
+                &[],
+            ),
+            (
+                "a failure of long ago, and one since",
+                every_minute(old, 1, "SocketError"),
+                every_minute(now, 1, "SocketError"),
+                failing,
+            ),
+            (
+                "good ones of long ago",
+                every_minute(old, 3, "good"),
+                every_minute(now, 10, "SocketError"),
+                failing,
+            ),
+            (
+                "failures and good ones of long ago",
+                [
+                    every_minute(old, 3, "SocketError"),
+                    every_minute(old + HOUR, 1, "good"),
+                ]
+                .concat(),
+                every_minute(now, 1, "good"),
+                &[],
+            ),
+            (
+                "throttled long ago, a quiet period since",
+                every_minute(old, 3, "throttled"),
+                every_minute(now, 10, "good"),
+                &[],
+            ),
+            (
+                "throttled long ago, little traffic since",
+                every_minute(old, 3, "throttled"),
+                every_minute(now, 9, "good"),
+                throttled,
+            ),
+            (
+                "good ones before",
+                every_minute(old, 30, "good"),
+                every_minute(now, 3, "throttled"),
+                throttled,
+            ),
+        ] {
+            let in_order = [earlier.clone(), later.clone()].concat();
+            assert_eq!(told(&in_order), expected, "{name}: in order");
+            let read_late = [later, earlier].concat();
+            assert_eq!(told(&read_late), expected, "{name}: read late");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Stories: what the sessions of one connector show, second by second, and which alerts are confirmed then.
 
 mod borders;
+mod late;
 mod memory;
 mod unsteady;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::pipeline::certificate::Thumbprint;
+use crate::pipeline::alert::recent::QUIET_PERIOD;
 use crate::pipeline::certificate::ValiditySource;
 use crate::pipeline::certificate::block::Block;
 use crate::pipeline::certificate::block::Field;
