@@ -7,6 +7,7 @@
 pub mod combined;
 pub mod settings;
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -165,7 +166,8 @@ impl Expectation {
     }
 
     /// The same for all that lead to the same verdict on everything, here and after a restart. Where a value comes from
-    /// does not change it, nor which connectors are meant besides, nor what rests on the clock alone.
+    /// does not change it, nor which connectors are meant besides, nor what rests on the clock alone, nor in which order
+    /// things are listed: Exchange promises none.
     pub fn fingerprint(&self) -> String {
         let Self {
             pattern: _,
@@ -181,16 +183,26 @@ impl Expectation {
             frontend_proxy: _,
             origins: _,
         } = self;
+        let inbound_connectors = inbound_connectors.iter().map(|connector| {
+            let mut connector = connector.clone();
+            let addresses = &mut connector.sender_ip_addresses;
+            addresses.sort_unstable();
+            addresses.dedup();
+            in_json(&connector)
+        });
+        let planned = planned.iter().map(|renewal| PlannedRenewal {
+            reason: None,
+            ..renewal.clone()
+        });
         let judged = Judged {
-            inbound_connectors,
-            accepted_domains,
+            inbound_connectors: inbound_connectors.collect(),
+            accepted_domains: accepted_domains.as_ref().map(BTreeSet::from_iter),
             tls_certificate_name,
-            thumbprints,
-            accept,
-            planned,
+            thumbprints: thumbprints.iter().copied().collect(),
+            accept: accept.iter().collect(),
+            planned: planned.map(|it| in_json(&it)).collect(),
         };
-        let text = serde_json::to_vec(&judged).unwrap_or_default();
-        let digest = Sha256::digest(text);
+        let digest = Sha256::digest(in_json(&judged));
         digest[..16].iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
@@ -198,22 +210,26 @@ impl Expectation {
     }
 }
 
+fn in_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// What a verdict rests on. What is not given is left out, so that a later certdrift with more fields has the same
 /// fingerprints.
 #[derive(Serialize)]
 struct Judged<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    inbound_connectors: &'a [InboundConnector],
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    inbound_connectors: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    accepted_domains: &'a Option<Vec<String>>,
+    accepted_domains: Option<BTreeSet<&'a String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_certificate_name: &'a Option<String>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    thumbprints: &'a [Thumbprint],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    accept: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    planned: &'a [PlannedRenewal],
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    thumbprints: BTreeSet<Thumbprint>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    accept: BTreeSet<&'a String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    planned: BTreeSet<String>,
 }
 
 /// An inbound connector of Exchange Online (`Get-InboundConnector`).
@@ -258,4 +274,104 @@ pub struct PlannedRenewal {
     pub until: Timestamp,
     /// A change number or other remark, shown with the finding.
     pub reason: Option<String>,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn inbound(name: &str, addresses: &[&str]) -> InboundConnector {
+        let ranges = addresses.iter().map(|it| Ipv4Range::parse(it).unwrap());
+        InboundConnector {
+            name: name.to_owned(),
+            enabled: true,
+            connector_type: ConnectorType::OnPremises,
+            tls_sender_certificate_name: Some("mail.contoso.com".to_owned()),
+            certificate_name_unknown: false,
+            sender_ip_addresses: ranges.collect(),
+            cloud_services_mail_enabled: None,
+            missing_from_export: false,
+        }
+    }
+
+    fn expectation() -> Expectation {
+        let planned = |byte, reason: &str| PlannedRenewal {
+            thumbprint: Thumbprint([byte; 20]),
+            from: Timestamp::UNIX_EPOCH,
+            until: Timestamp::MAX,
+            reason: Some(reason.to_owned()),
+        };
+        Expectation {
+            pattern: ConnectorPattern::exact("Outbound"),
+            inbound_connectors: vec![
+                inbound("one", &["203.0.113.7", "198.51.100.0/24"]),
+                inbound("two", &[]),
+            ],
+            accepted_domains: Some(vec!["contoso.com".to_owned(), "fabrikam.com".to_owned()]),
+            tls_certificate_name: None,
+            thumbprints: vec![Thumbprint([1; 20]), Thumbprint([2; 20])],
+            accept: vec!["self_signed".to_owned(), "servers_disagree".to_owned()],
+            planned: vec![planned(3, "CHG1"), planned(4, "CHG2")],
+            silent_after: None,
+            protocol_logging: None,
+            source_transport_servers: None,
+            frontend_proxy: false,
+            origins: Origins::default(),
+        }
+    }
+
+    fn domains(expectation: &mut Expectation) -> &mut Vec<String> {
+        expectation.accepted_domains.as_mut().unwrap()
+    }
+
+    #[test]
+    fn a_fingerprint_does_not_depend_on_order_repetition_or_remarks() {
+        type Change = fn(&mut Expectation);
+        let changes: [(&str, Change); 9] = [
+            ("domains", |it| domains(it).reverse()),
+            ("a domain twice", |it| {
+                domains(it).push("contoso.com".to_owned());
+            }),
+            ("inbound connectors", |it| it.inbound_connectors.reverse()),
+            ("addresses", |it| {
+                it.inbound_connectors[0].sender_ip_addresses.reverse();
+            }),
+            ("an address twice", |it| {
+                let addresses = &mut it.inbound_connectors[0].sender_ip_addresses;
+                addresses.push(addresses[0]);
+            }),
+            ("thumbprints", |it| it.thumbprints.reverse()),
+            ("accept", |it| it.accept.reverse()),
+            ("planned renewals", |it| it.planned.reverse()),
+            ("a remark", |it| it.planned[0].reason = None),
+        ];
+        for (what, change) in changes {
+            let mut other = expectation();
+            change(&mut other);
+            let before = expectation().fingerprint();
+            assert_eq!(other.fingerprint(), before, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_all_that_is_judged() {
+        type Change = fn(&mut Expectation);
+        let changes: [Change; 8] = [
+            |it| domains(it).push("hr.contoso.com".to_owned()),
+            |it| domains(it).clear(),
+            |it| it.accepted_domains = None,
+            |it| it.inbound_connectors.truncate(1),
+            |it| it.inbound_connectors[0].sender_ip_addresses.truncate(1),
+            |it| it.thumbprints.truncate(1),
+            |it| it.accept.truncate(1),
+            |it| it.planned[0].until = Timestamp::UNIX_EPOCH,
+        ];
+        let mut known = HashSet::from([expectation().fingerprint()]);
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut other = expectation();
+            change(&mut other);
+            assert!(known.insert(other.fingerprint()), "change {number}");
+        }
+    }
 }

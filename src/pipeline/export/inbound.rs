@@ -46,7 +46,7 @@ pub enum ConnectorType {
 }
 
 /// An IPv4 address range in CIDR form.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ipv4Range {
     network: Ipv4Addr,
     prefix: u8,
