@@ -61,6 +61,9 @@ pub struct Firing {
     /// What holds.
     pub reasons: Vec<Reason>,
     notified: Timestamp,
+    /// The gravest severity that was told since it was told last as it stands: one that changes to and fro is no news.
+    #[serde(default)]
+    told: Option<Severity>,
     repeats: u32,
     /// Which of the episodes that began at the same time.
     #[serde(default, skip_serializing_if = "is_first_episode")]
@@ -205,6 +208,7 @@ impl Alerts {
                 since,
                 reasons,
                 notified: now,
+                told: Some(severity),
                 repeats: 0,
                 episode: self.episodes.begin(&key(name, place), since),
             };
@@ -212,13 +216,14 @@ impl Alerts {
             self.firing.insert((place.clone(), name), firing);
             return Some(notice);
         };
-        let graver = severity > firing.severity;
+        let graver = severity > *firing.told.get_or_insert(firing.severity);
         firing.severity = severity;
         firing.reasons = reasons;
         if !graver && now.duration_since(firing.notified) < REPEAT {
             return None;
         }
         firing.notified = now;
+        firing.told = Some(severity);
         firing.repeats += 1;
         Some(firing.notice(None))
     }
@@ -374,6 +379,53 @@ mod tests {
                 assert_eq!((notice.key.as_str(), notice.starts_at), (key, at(0)));
                 assert!(ids.insert(notice.id), "a message of its own at {second}");
             }
+        }
+    }
+
+    #[test]
+    fn a_severity_that_changes_to_and_fro_is_told_once() {
+        let warning = [confirmed(ReasonCode::Expiring, Severity::Warning, 0)];
+        let critical = [confirmed(ReasonCode::Expiring, Severity::Critical, 0)];
+        let day = REPEAT.as_secs();
+        let mut alerts = Alerts::default();
+        for (second, found, told) in [
+            (0, &warning, Some(Severity::Warning)),
+            (1, &critical, Some(Severity::Critical)),
+            (2, &warning, None),
+            (3, &critical, None),
+            (4, &warning, None),
+            // From here on it was a warning for all that anybody was told.
+            (1 + day, &warning, Some(Severity::Warning)),
+            (2 + day, &critical, Some(Severity::Critical)),
+            (3 + day, &warning, None),
+            (4 + day, &critical, None),
+        ] {
+            let notices = alerts.update(&place("Outbound"), found, at(second));
+            let said: Vec<_> = notices.iter().map(|notice| notice.severity).collect();
+            assert_eq!(said, Vec::from_iter(told), "at {second}");
+        }
+        // Over, and another episode.
+        assert_eq!(alerts.update(&place("Outbound"), &[], at(day * 2)).len(), 1);
+        for found in [&warning, &critical] {
+            let told = alerts.update(&place("Outbound"), found, at(day * 2 + 1));
+            assert_eq!(told.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_an_older_certdrift_kept_is_told_when_it_grows_graver() {
+        let warning = [confirmed(ReasonCode::Expiring, Severity::Warning, 0)];
+        let critical = [confirmed(ReasonCode::Expiring, Severity::Critical, 0)];
+        for (kept, told) in [(&warning, 1), (&critical, 0)] {
+            let mut alerts = Alerts::default();
+            alerts.update(&place("Outbound"), kept, at(0));
+            for firing in alerts.firing.values_mut() {
+                let mut row = serde_json::to_value(&*firing).unwrap();
+                assert!(row.as_object_mut().unwrap().remove("told").is_some());
+                *firing = serde_json::from_value(row).unwrap();
+            }
+            let said = alerts.update(&place("Outbound"), &critical, at(1));
+            assert_eq!(said.len(), told);
         }
     }
 

@@ -177,8 +177,9 @@ impl Troubles {
         }
         if !late || known.last <= time {
             known.reply = reply;
-            known.blocked = code >= 500;
         }
+        // Replies of both kinds come in turns, and a server that was blocked will be again.
+        known.blocked |= code >= 500;
         known.since = known.since.min(time);
         known.last = known.last.max(time);
         // What came after it may have been read before it.
@@ -377,6 +378,8 @@ mod tests {
         assert_eq!(severity(&troubles), Severity::Warning);
         refused(&mut troubles, 3, 550, 3);
         assert_eq!(severity(&troubles), Severity::Critical, "blocked");
+        refused(&mut troubles, 4, 450, 4);
+        assert_eq!(severity(&troubles), Severity::Critical, "and then let in");
         let quiet = QUIET_PERIOD.as_secs();
         for session in 0..i64::from(QUIET_SESSIONS) - 1 {
             troubles.secured(at(quiet + session));
