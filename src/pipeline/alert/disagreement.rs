@@ -39,7 +39,7 @@ pub struct Vote {
     pub server: Arc<str>,
     /// Its certificate.
     pub certificate: Arc<Certificate>,
-    /// When the server first presented it.
+    /// Since when the server presents it and no other.
     pub since: Timestamp,
     /// When the server last presented it.
     pub last: Timestamp,
@@ -51,9 +51,13 @@ pub struct Disagreements {
     known: BTreeMap<Arc<str>, Known>,
 }
 
+/// Servers that disagree, and have not agreed again for long enough.
 #[derive(Debug, Deserialize, Serialize)]
 struct Known {
-    told: Confirmed,
+    /// When that began. An older certdrift kept only what was told.
+    #[serde(default)]
+    since: Timestamp,
+    told: Option<Confirmed>,
     agreed_since: Option<Timestamp>,
 }
 
@@ -66,28 +70,34 @@ impl Disagreements {
         window: SignedDuration,
         now: Timestamp,
     ) -> Option<Confirmed> {
-        let since = disagree_since(votes, now);
-        match (since, self.known.get_mut(connector)) {
-            (Some(since), known) if known.is_some() || now.duration_since(since) >= window => {
-                let began = known.map_or(since, |known| known.told.since);
-                let told = named(disagreement(connector, votes, now), began)?;
-                let known = Known {
-                    told: told.clone(),
-                    agreed_since: None,
-                };
-                self.known.insert(Arc::clone(connector), known);
-                Some(told)
+        let Some(since) = disagree_since(votes, now) else {
+            let known = self.known.get_mut(connector)?;
+            let agreed = *known.agreed_since.get_or_insert(now);
+            if now.duration_since(agreed) < SETTLED_AFTER {
+                return known.told.clone();
             }
-            (None, Some(known)) => {
-                let agreed = *known.agreed_since.get_or_insert(now);
-                if now.duration_since(agreed) < SETTLED_AFTER {
-                    return Some(known.told.clone());
-                }
-                self.known.remove(connector);
-                None
-            }
-            _ => None,
-        }
+            self.known.remove(connector);
+            return None;
+        };
+        let known = self.known.entry(Arc::clone(connector)).or_insert(Known {
+            since,
+            told: None,
+            agreed_since: None,
+        });
+        known.since = known.since.min(since);
+        known.agreed_since = None;
+        let began = match &known.told {
+            Some(told) => told.since,
+            None if now.duration_since(known.since) >= window => known.since,
+            None => return None,
+        };
+        known.told = named(disagreement(connector, votes, now), began);
+        known.told.clone()
+    }
+
+    /// What was told last of one connector, as long as nothing can be concluded.
+    pub fn told(&self, connector: &str) -> Option<&Confirmed> {
+        self.known.get(connector)?.told.as_ref()
     }
 
     /// Forgets connectors that are no longer judged.
@@ -218,6 +228,42 @@ mod tests {
         assert_eq!(told(&[new(105), old(105)], 106).unwrap().since, at(100));
         assert!(told(&agreed, 107).is_some());
         assert!(told(&agreed, 108).is_none(), "they agree for an hour");
+    }
+
+    #[test]
+    fn a_server_that_presents_two_certificates_in_turn_disagrees_for_as_long_as_it_does() {
+        let connector: Arc<str> = Arc::from("Outbound");
+        let mut known = Disagreements::default();
+        let mut told = |digit, hour| {
+            let steady = vote("EX01", "mail.contoso.com", 'B', 50, hour);
+            let turns = vote("EX02", "mail.contoso.com", digit, hour, hour);
+            known.consider(&connector, &[steady, turns], WINDOW, at(hour))
+        };
+        assert!(told('A', 100).is_none(), "one stray session");
+        assert!(told('B', 101).is_none());
+        assert!(told('B', 102).is_none(), "they agree for an hour");
+        assert!(told('A', 104).is_none(), "a stray session again");
+        for hour in 105..108 {
+            assert!(told('A', hour).is_none());
+        }
+        assert_eq!(told('A', 108).unwrap().since, at(104));
+    }
+
+    #[test]
+    fn what_an_older_certdrift_told_goes_on() {
+        let connector: Arc<str> = Arc::from("Outbound");
+        let votes = [
+            vote("EX01", "mail.contoso.com", 'A', 0, 10),
+            vote("EX02", "mail.contoso.com", 'B', 5, 10),
+        ];
+        let mut known = Disagreements::default();
+        assert!(known.consider(&connector, &votes, WINDOW, at(10)).is_some());
+        let mut kept = serde_json::to_value(&known).unwrap();
+        let of_connector = kept["known"]["Outbound"].as_object_mut().unwrap();
+        assert!(of_connector.remove("since").is_some());
+        let mut known: Disagreements = serde_json::from_value(kept).unwrap();
+        let told = known.consider(&connector, &votes, WINDOW, at(11));
+        assert_eq!(told.unwrap().since, at(5));
     }
 
     #[test]

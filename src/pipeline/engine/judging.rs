@@ -30,6 +30,7 @@ use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::Expectations;
 use crate::pipeline::expectation::Settings;
 use crate::pipeline::inventory::Inventory;
+use crate::pipeline::ledger::ConnectorLedger;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::ledger::MAX_CONNECTORS;
 use crate::pipeline::outbox::Outbox;
@@ -320,17 +321,28 @@ impl Judging {
     /// Rule L4, and what is wrong with certdrift itself: alerts whose place is no connector of one server.
     fn compare_servers(&mut self, ledger: &Ledger, now: Timestamp) {
         let mut held: BTreeMap<Place, Vec<Confirmed>> = BTreeMap::new();
+        let behind = self.watched.iter();
+        let behind: BTreeSet<Arc<str>> = behind
+            .filter(|(_, watched)| watched.is_among(&self.behind))
+            .map(|(place, _)| Arc::clone(&place.connector))
+            .collect();
         for (connector, votes) in self.votes(ledger) {
+            // What servers present now is known when all of their logs are read.
+            if behind.contains(&connector) {
+                if let Some(told) = self.disagreements.told(&connector) {
+                    let of_connector = held.entry(of_all_servers(connector)).or_default();
+                    of_connector.push(told.clone());
+                }
+                continue;
+            }
             let window = self.settings.rollout_window;
             let expectation = self.expectations.for_connector(&connector);
             let is_excused = expectation.is_some_and(|expectation| is_excused(expectation, now));
             let votes = if is_excused { Vec::new() } else { votes };
             if let Some(told) = self.disagreements.consider(&connector, &votes, window, now) {
-                let place = Place {
-                    server: Arc::from(""),
-                    connector,
-                };
-                held.entry(place).or_default().push(told);
+                held.entry(of_all_servers(connector))
+                    .or_default()
+                    .push(told);
             }
         }
         let conditions = self
@@ -357,17 +369,9 @@ impl Judging {
     fn votes(&self, ledger: &Ledger) -> BTreeMap<Arc<str>, Vec<Vote>> {
         let mut votes: BTreeMap<Arc<str>, Vec<Vote>> = BTreeMap::new();
         for place in self.watched.keys() {
-            let current = ledger
-                .connector(place)
-                .and_then(|entry| entry.current(Some(Handshake::StartTls)))
-                .filter(|presented| presented.exchange_online);
             let of_connector = votes.entry(Arc::clone(&place.connector)).or_default();
-            of_connector.extend(current.map(|presented| Vote {
-                server: Arc::clone(&place.server),
-                certificate: Arc::clone(&presented.certificate),
-                since: presented.span.first_seen,
-                last: presented.span.last_seen,
-            }));
+            let entry = ledger.connector(place);
+            of_connector.extend(entry.and_then(|entry| vote(&place.server, entry)));
         }
         votes
     }
@@ -412,6 +416,37 @@ impl Judging {
         // Without a server they come first, so the order is kept.
         unseen.chain(known).collect()
     }
+}
+
+fn of_all_servers(connector: Arc<str>) -> Place {
+    Place {
+        server: Arc::from(""),
+        connector,
+    }
+}
+
+/// What one server presents to Exchange Online now, since it last presented anything else.
+fn vote(server: &Arc<str>, entry: &ConnectorLedger) -> Option<Vote> {
+    let handshake = Some(Handshake::StartTls);
+    let current = entry.current(handshake);
+    let current = current.filter(|presented| presented.exchange_online)?;
+    let thumbprint = current.certificate.thumbprint;
+    let others = entry.presented.iter().filter(|presented| {
+        let other = presented.certificate.thumbprint;
+        presented.handshake == handshake
+            && presented.exchange_online
+            && other.is_some()
+            && other != thumbprint
+    });
+    let changed = others.map(|presented| presented.span.last_seen).max();
+    Some(Vote {
+        server: Arc::clone(server),
+        certificate: Arc::clone(&current.certificate),
+        since: changed.map_or(current.span.first_seen, |changed| {
+            changed.max(current.span.first_seen)
+        }),
+        last: current.span.last_seen,
+    })
 }
 
 /// Whether the servers of a connector may disagree for now, or for ever.
