@@ -30,13 +30,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 
 use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::tail::disk::LocalDisk;
-use crate::daemon::tail::pass::Moment;
 use crate::daemon::tail::pass::Pass;
 use crate::daemon::tail::places::Places;
 use crate::daemon::tail::position::FileId;
@@ -138,8 +138,17 @@ pub enum Event {
         /// What it gave.
         look: Look,
         /// When it began.
-        began: Instant,
+        began: Moment,
     },
+}
+
+/// When a look is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// For intervals.
+    pub instant: Instant,
+    /// For what is written down, and for the dates in names.
+    pub wall: Timestamp,
 }
 
 /// Bytes that are lost.

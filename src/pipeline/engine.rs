@@ -181,6 +181,12 @@ impl Engine {
         }
     }
 
+    /// Says up to when the logs of a stream have been looked at: what is written later may not have been read yet. A stream
+    /// of which nobody says so has been read up to now.
+    pub fn set_seen(&mut self, stream: StreamId, until: Timestamp) {
+        self.judging.seen.insert(stream, until);
+    }
+
     /// A pass over the logs is done, or time has passed: brings alerts in line with the findings and says what to
     /// send.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Delivery> {

@@ -441,12 +441,16 @@ impl Reader {
             .flatten()
     }
 
-    /// Tells the engine which directories nothing can be seen of, so that it concludes nothing from their silence.
+    /// Tells the engine which directories nothing can be seen of, and up to when the others have been looked at, so that it
+    /// concludes nothing from a silence that may be none.
     pub(super) fn tell_unreadable(&self, engine: &mut Engine, now: Instant) {
         for (directory, stream) in &self.streams {
             let source = self.sources.get(&stream.source);
             let is_seen = source.is_some_and(|source| source.sees(&directory.server, now));
             engine.set_unreadable(stream.id, !is_seen);
+            if let Some(until) = source.and_then(|source| source.seen_until) {
+                engine.set_seen(stream.id, until);
+            }
         }
     }
 

@@ -18,12 +18,14 @@ struct Hand {
     tailed: mpsc::Receiver<Message>,
     /// How long ago it began, by the clocks that it is shown.
     later: Duration,
+    /// How far the wall clock was put forward.
+    ahead: Duration,
 }
 
 impl Hand {
-    fn begin(folder: &Path) -> Self {
+    fn begin(folder: &Path, configuration: &str) -> Self {
         let file = folder.join("certdrift.yml");
-        std::fs::write(&file, CONFIGURATION).unwrap();
+        std::fs::write(&file, configuration).unwrap();
         let config = crate::config::load(&file).unwrap();
         let options = Options {
             config_file: file,
@@ -44,6 +46,7 @@ impl Hand {
             daemon: daemon.unwrap(),
             tailed,
             later: Duration::ZERO,
+            ahead: Duration::ZERO,
         }
     }
 
@@ -53,7 +56,8 @@ impl Hand {
             let mut message = self.tailed.recv().await.unwrap();
             // The threads live by the real clock.
             if let Event::Looked { began, .. } = &mut message.event {
-                *began += self.later;
+                began.instant += self.later;
+                began.wall += self.later + self.ahead;
             }
             let (now, instant) = self.present();
             self.daemon
@@ -75,7 +79,8 @@ impl Hand {
     }
 
     fn present(&self) -> (Timestamp, Instant) {
-        (clock::now() + self.later, clock::instant() + self.later)
+        let now = clock::now() + self.later + self.ahead;
+        (now, clock::instant() + self.later)
     }
 
     /// What whoever asks is shown: rows, sources that are up, alerts, ready, writable.
@@ -139,7 +144,7 @@ async fn while_nothing_can_be_written_nobody_is_told_anything_and_afterwards_onc
     std::fs::create_dir_all(&logs).unwrap();
     let log = logs.join("SEND2026010100-1.LOG");
     std::fs::write(&log, ROW).unwrap();
-    let mut hand = Hand::begin(folder.path());
+    let mut hand = Hand::begin(folder.path(), CONFIGURATION);
     hand.until(|daemon| daemon.state.load().ready).await;
     assert_eq!(hand.shown(), (1, 1, Vec::new(), true, true));
 
@@ -171,4 +176,59 @@ async fn while_nothing_can_be_written_nobody_is_told_anything_and_afterwards_onc
     let is_up = |daemon: &Daemon| daemon.state.load().sources.iter().all(|source| source.up);
     hand.until(is_up).await;
     assert_eq!(hand.shown(), (2 + rows, 2, vec![missing], true, true));
+}
+
+/// The machine was stopped for two hours, say, and its logs went on.
+#[tokio::test]
+async fn a_clock_that_is_put_forward_makes_no_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("logs")).unwrap();
+    let log = |name: &str, now| {
+        let (text, _) = sessions(now);
+        std::fs::write(folder.path().join("logs").join(name), text).unwrap();
+    };
+    log("SEND2026010100-1.LOG", clock::now());
+    let configuration = "\
+sources:
+  - { path: logs, server: EX01, first_read: all }
+connectors:
+  - name: Outbound
+    silent_after: 1h
+    expected:
+      inbound_connectors: [{ name: Inbound, sender_ip_addresses: [203.0.113.7] }]
+receivers:
+  - { name: oncall, webhook: { url: 'http://127.0.0.1:9/' } }
+";
+    let mut hand = Hand::begin(folder.path(), configuration);
+    hand.until(|daemon| daemon.state.load().ready).await;
+    let (_, rows) = sessions(clock::now());
+    assert_eq!(hand.shown(), (rows, 1, Vec::new(), true, true));
+
+    hand.ahead = Duration::from_secs(2 * 3600);
+    for _ in 0..3 {
+        assert_eq!(hand.turn(1), [], "nobody has looked since");
+    }
+    log("SEND2026010102-1.LOG", hand.present().0);
+    let is_read = |daemon: &Daemon| daemon.state.load().sources[0].tally.rows == 2 * rows;
+    hand.until(is_read).await;
+    assert_eq!(hand.turn(1), []);
+    // A silence of which the logs are known is one.
+    hand.ahead = Duration::from_secs(4 * 3600);
+    let message = hand.tailed.recv().await.unwrap();
+    let mut look = message.event;
+    while !matches!(look, Event::Looked { .. }) {
+        look = hand.tailed.recv().await.unwrap().event;
+    }
+    let (now, instant) = hand.present();
+    if let Event::Looked { began, .. } = &mut look {
+        began.wall = now;
+    }
+    let source = message.source;
+    let message = Message {
+        source,
+        event: look,
+    };
+    hand.daemon
+        .read(message, &mut mpsc::channel(1).1, now, instant);
+    assert_eq!(hand.turn(1), [AlertName::ConnectorSilent]);
 }

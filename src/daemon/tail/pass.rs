@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
 use crate::config::PathPattern;
 use crate::config::SourceConfig;
 use crate::daemon::tail::Directory;
@@ -16,6 +14,7 @@ use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Event;
 use crate::daemon::tail::Hint;
 use crate::daemon::tail::Look;
+use crate::daemon::tail::Moment;
 use crate::daemon::tail::absent::Absent;
 use crate::daemon::tail::disk::Disk;
 use crate::daemon::tail::file::Followed;
@@ -31,15 +30,6 @@ use crate::daemon::tail::source_key;
 const LISTING: Duration = Duration::from_millis(1900);
 /// How often a thread says that it is alive when there is nothing else to say.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// When a look is taken.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    /// For intervals.
-    pub(super) instant: Instant,
-    /// For what is written down, and for the dates in names.
-    pub(super) wall: Timestamp,
-}
 
 /// What is known of a source.
 pub(super) struct Pass<D> {
@@ -192,7 +182,7 @@ impl<D: Disk> Pass<D> {
             return true;
         }
         self.said = Some((look.clone(), now));
-        say(Event::Looked { look, began: now })
+        say(Event::Looked { look, began: at })
     }
 
     fn report(&self) -> Look {

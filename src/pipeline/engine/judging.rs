@@ -61,6 +61,8 @@ pub(super) struct Judging {
     pub(super) outbox: Outbox,
     pub(super) behind: Vec<StreamId>,
     pub(super) unreadable: Vec<StreamId>,
+    /// Up to when each stream has been looked at.
+    pub(super) seen: BTreeMap<StreamId, Timestamp>,
     watched: BTreeMap<Place, Watched>,
     /// What is on disk of them.
     kept: BTreeMap<Place, Watched>,
@@ -168,7 +170,9 @@ impl Judging {
             }
             watched.findings.reconsider(bench);
             if !watched.is_among(&self.unreadable) {
-                watched.listen(bench, sessions);
+                let streams = watched.streams.iter();
+                let until = streams.filter_map(|stream| self.seen.get(stream)).min();
+                watched.listen(bench, sessions, until.map_or(now, |until| now.min(*until)));
             }
             let confirmed = watched.confirmed(&place.connector);
             self.news.extend(self.alerts.update(place, &confirmed, now));
@@ -182,7 +186,9 @@ impl Judging {
         if !self.behind.is_empty() || !self.unreadable.is_empty() {
             return;
         }
-        let read = Read::new(sessions, self.watched.keys(), now);
+        let seen = self.seen.values().min();
+        let until = seen.map_or(now, |until| now.min(*until));
+        let read = Read::new(sessions, self.watched.keys(), until);
         self.unseen.look(&self.expectations, &read);
     }
 
@@ -249,6 +255,7 @@ impl Judging {
     /// The logs of a stream are none of certdrift's business any more: a connector that no other logs tell of is not
     /// watched any longer, and its alerts are over.
     pub(super) fn forget_stream(&mut self, stream: StreamId, now: Timestamp) {
+        self.seen.remove(&stream);
         let mut gone = Vec::new();
         for (place, watched) in &mut self.watched {
             let told = watched.streams.contains(&stream);

@@ -304,6 +304,33 @@ fn what_was_known_before_it_is_judged_hangs_on_the_logs_of_its_server() {
 }
 
 #[test]
+fn a_connector_is_silent_only_as_far_as_its_logs_have_been_looked_at() {
+    let mut story = Story::begin();
+    let mut expected = expectations("mail.contoso.com").entries()[0].clone();
+    expected.silent_after = Some(std::time::Duration::from_secs(3600));
+    let mut sought = expected.clone();
+    sought.pattern = ConnectorPattern::exact("Never seen");
+    let both = Expectations::new(vec![expected, sought]);
+    story.engine.set_expectations(both, at(0));
+    story.engine.set_seen(story.stream, at(0));
+    story.good(0, 0);
+    story.good(1, 1);
+    assert_eq!(story.told(1), [""; 0]);
+    // The clock is put forward.
+    assert_eq!(story.told(7200), [""; 0]);
+    story.engine.set_seen(story.stream, at(3599));
+    assert_eq!(story.told(7200), [""; 0]);
+    story.engine.set_seen(story.stream, at(3600));
+    assert_eq!(story.told(7200), ["+ConnectorSilent"], "never seen");
+    story.engine.set_seen(story.stream, at(3601));
+    assert_eq!(story.told(7200), ["+ConnectorSilent"]);
+    // It may be looked at by another thread, whose clock is a little ahead.
+    story.engine.set_seen(story.stream, at(9000));
+    story.good(7201, 7201);
+    assert_eq!(story.told(7201), ["-ConnectorSilent"]);
+}
+
+#[test]
 fn a_denial_is_cleared_by_a_recipient_elsewhere_only() {
     let denied = [
         ">|MAIL FROM:<a@contoso.com>",

@@ -200,6 +200,7 @@ mod tests {
     use crate::daemon::clock;
     use crate::daemon::tail::DirectoryLook;
     use crate::daemon::tail::Event;
+    use crate::daemon::tail::Moment;
     use crate::pipeline::snapshot::SourceStatus;
 
     const ROW: &[u8] =
@@ -278,7 +279,10 @@ mod tests {
                     trouble: trouble.map(str::to_owned),
                     directories: Vec::from_iter(is_there.then_some(look)),
                 },
-                began: clock::instant(),
+                began: Moment {
+                    instant: clock::instant(),
+                    wall: clock::now(),
+                },
             });
         }
 

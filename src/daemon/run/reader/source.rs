@@ -16,6 +16,7 @@ use crate::config::SourceConfig;
 use crate::daemon::clock;
 use crate::daemon::tail::DirectoryLook;
 use crate::daemon::tail::Look;
+use crate::daemon::tail::Moment;
 use crate::daemon::tail::Waker;
 use crate::daemon::tail::position::FileId;
 use crate::daemon::tail::position::Position;
@@ -39,6 +40,8 @@ pub(super) struct Source {
     pub(super) look: Option<Look>,
     /// When that look was over, by the clock.
     pub(super) looked: Option<Timestamp>,
+    /// When it began, by the clock: what was logged before that has been read, or is known to be behind.
+    pub(super) seen_until: Option<Timestamp>,
     /// When its thread was last heard of.
     pub(super) heard: Instant,
     /// Until when nobody listened to it, if it has not looked since.
@@ -61,6 +64,7 @@ impl Source {
             waker,
             look: None,
             looked: None,
+            seen_until: None,
             heard: clock::instant(),
             held: None,
             refused: BTreeMap::new(),
@@ -95,10 +99,11 @@ impl Source {
     }
 
     /// A look is over. Whether nothing follows from it: it gave what the one before gave.
-    pub(super) fn looked(&mut self, look: Look, began: Instant, now: Timestamp) -> bool {
+    pub(super) fn looked(&mut self, look: Look, began: Moment, now: Timestamp) -> bool {
         let held = self.held.take();
-        self.held = held.filter(|until| began <= *until);
+        self.held = held.filter(|until| began.instant <= *until);
         self.looked = Some(now);
+        self.seen_until = Some(began.wall);
         if self.look.as_ref() == Some(&look) {
             return self.held == held;
         }

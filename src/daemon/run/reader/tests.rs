@@ -8,14 +8,22 @@ use std::time::Duration;
 use super::*;
 use crate::daemon::run::reader::source::SILENT;
 use crate::daemon::tail::DirectoryLook;
+use crate::daemon::tail::Moment;
 use crate::pipeline::file::Refusal;
 
 const ROW: &[u8] = b"2026-01-01T00:00:01.000Z,c,08DE41A5B3C2D100,0,,,*,,attempting to connect\r\n";
 
+fn present() -> Moment {
+    Moment {
+        instant: clock::instant(),
+        wall: clock::now(),
+    }
+}
+
 fn looked(look: Look) -> Event {
     Event::Looked {
         look,
-        began: clock::instant(),
+        began: present(),
     }
 }
 

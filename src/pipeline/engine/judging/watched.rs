@@ -138,14 +138,15 @@ impl Watched {
         }
     }
 
-    /// Whether the connector has been silent for too long. Its logs have been read up to now.
-    pub(super) fn listen(&mut self, bench: Bench<'_>, sessions: &Sessions) {
+    /// Whether the connector has been silent for too long. Its logs have been read up to `until`: the clock may be hours
+    /// ahead of that, when it was put forward or the machine was stopped.
+    pub(super) fn listen(&mut self, bench: Bench<'_>, sessions: &Sessions, until: Timestamp) {
         let newest = |stream: &StreamId| sessions.stream(*stream)?.last_millis;
         let last_row = self.streams.iter().filter_map(newest).max();
         let Some(last) = self.rhythm.last() else {
             return;
         };
-        let is_silent = bench.now.duration_since(last) >= LEAST_SILENCE;
+        let is_silent = until.duration_since(last) >= LEAST_SILENCE;
         let found_for = |patience: &Patience| {
             let same_hour = last.as_second() / 3600 == patience.last.as_second() / 3600;
             patience.last == last || (same_hour && !is_silent)
@@ -159,7 +160,7 @@ impl Watched {
             connector: bench.connector,
             expectation: bench.expectation,
             last_row: last_row.map(record::timestamp),
-            now: bench.now,
+            now: until,
         };
         self.silence = silence::silence(last, limit, &surroundings);
     }
