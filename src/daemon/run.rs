@@ -58,6 +58,7 @@ use crate::pipeline::alert::Firing;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::health::Health;
 use crate::pipeline::outbox;
+use crate::pipeline::outbox::Dropped;
 use crate::pipeline::outbox::Ticket;
 use crate::pipeline::outbox::heartbeat::Ailment;
 use crate::pipeline::outbox::heartbeat::Vitals;
@@ -264,7 +265,7 @@ impl Daemon {
             recovered_at,
         } = restored::restore(opened, messages, now)?;
         let restored = engine.snapshot(now);
-        engine.set_receivers(post::receivers(&config.receivers), now);
+        log_dropped(&engine.set_receivers(post::receivers(&config.receivers), now));
         let poster = Arc::new(Poster::new(&config.receivers, &external_url)?);
         reader.follow(&config.sources, &mut engine, now)?;
         let expectation = Expectation::new(config, known, &mut engine, now);
@@ -524,7 +525,7 @@ impl Daemon {
         self.reader.follow(&config.sources, &mut self.engine, now)?;
         self.poster = Arc::new(poster);
         let receivers = post::receivers(&config.receivers);
-        self.engine.set_receivers(receivers, now);
+        log_dropped(&self.engine.set_receivers(receivers, now));
         self.follower.reconfigure(&config);
         self.expectation
             .configuration_changed(config, &mut self.engine, now);
@@ -548,6 +549,13 @@ fn take_changes(
 fn log_restored(restored: &Snapshot) {
     for alert in &restored.alerts {
         info!(alertname = alert.name.as_str(), severity = alert.severity.as_str(), server = %alert.place.server, connector = %alert.place.connector, since = %alert.since, reasons = reasons(alert), "alert is still firing");
+    }
+}
+
+/// A message that nobody will get must not vanish without a word.
+fn log_dropped(dropped: &[Dropped]) {
+    for Dropped { receiver, messages } in dropped {
+        warn!(%receiver, messages, "the receiver is no longer configured: the messages that waited for it are dropped");
     }
 }
 

@@ -24,6 +24,7 @@ use crate::pipeline::file::LogFile;
 use crate::pipeline::inventory::Inventory;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::outbox::Delivery;
+use crate::pipeline::outbox::Dropped;
 use crate::pipeline::outbox::Outcome;
 use crate::pipeline::outbox::Receiver;
 use crate::pipeline::outbox::Ticket;
@@ -87,9 +88,10 @@ impl Engine {
         self.judging.conditions = conditions;
     }
 
-    /// Takes over the list of receivers, at the start and when the configuration changes.
-    pub fn set_receivers(&mut self, receivers: Vec<Receiver>, now: Timestamp) {
-        self.judging.outbox.set_receivers(receivers, now);
+    /// Takes over the list of receivers, at the start and when the configuration changes, and says which messages were
+    /// dropped by that. Who is new hears at the next tick of what fires.
+    pub fn set_receivers(&mut self, receivers: Vec<Receiver>, now: Timestamp) -> Vec<Dropped> {
+        self.judging.outbox.set_receivers(receivers, now)
     }
 
     /// Announces a directory of one server: the scope in which session ids are unique.

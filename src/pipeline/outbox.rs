@@ -19,6 +19,7 @@ mod due;
 pub mod heartbeat;
 mod kept;
 mod mailbox;
+mod newcomer;
 pub mod resend;
 pub mod wish;
 
@@ -349,10 +350,21 @@ pub struct ReceiverStatus {
     pub latency_sum: f64,
 }
 
+/// A receiver that has left the configuration, and took messages with it that nobody gets any more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dropped {
+    /// Its name.
+    pub receiver: Arc<str>,
+    /// How many messages waited for it.
+    pub messages: usize,
+}
+
 /// Messages on their way.
 #[derive(Debug, Default)]
 pub struct Outbox {
     mailboxes: Vec<Mailbox>,
+    /// Whether one of them may want to hear of what fires already.
+    may_have_newcomers: bool,
     board: Board,
     last_number: u64,
     /// Kept only by an outbox that outlives the process.
@@ -361,8 +373,9 @@ pub struct Outbox {
 
 impl Outbox {
     /// Takes over a changed list of receivers. Messages for one that stays, by name, go on waiting; those for one that
-    /// is gone are dropped with it. A receiver that was misconfigured or gone is tried again at once.
-    pub fn set_receivers(&mut self, receivers: Vec<Receiver>, now: Timestamp) {
+    /// is gone are dropped with it, and it is said how many. A receiver that was misconfigured or gone is tried again at
+    /// once. One that is new, or wants more than before, hears of what fires as soon as [`Self::has_newcomers`] is asked.
+    pub fn set_receivers(&mut self, receivers: Vec<Receiver>, now: Timestamp) -> Vec<Dropped> {
         let mut old = std::mem::take(&mut self.mailboxes);
         for receiver in receivers {
             let kept = old
@@ -375,6 +388,12 @@ impl Outbox {
         }
         let receivers = self.mailboxes.iter().map(|mailbox| &mailbox.receiver);
         self.board.set_receivers(receivers, now);
+        self.may_have_newcomers = true;
+        let gone = old.iter().map(|mailbox| Dropped {
+            receiver: Arc::clone(&mailbox.receiver.name),
+            messages: mailbox.living().count(),
+        });
+        gone.filter(|dropped| dropped.messages > 0).collect()
     }
 
     /// Puts a notice into the box of every receiver that wants it, and of those that were told of the alert. What is
@@ -401,20 +420,25 @@ impl Outbox {
             if !is_told[index] || !is_meant(self.mailboxes[index].receiver.kind) {
                 continue;
             }
-            // Who is told anyway need not be told in another's stead.
-            let other = self.fallback(index);
-            let fallback = match other {
-                Some(other) if is_told[other] => Fallback::Told,
-                _ => Fallback::No,
-            };
-            let number = &mut self.last_number;
-            let taken = self.mailboxes[index].put(number, notice, fallback, now);
-            if let (false, Some(other), Fallback::No) = (taken, other, fallback) {
-                self.mailboxes[other].put(number, notice, Fallback::No, now);
-            }
+            self.put_at(index, notice, &is_told, now);
         }
         if self.mailboxes.iter().any(|mailbox| mailbox.status.off) {
             self.hand_over(now);
+        }
+    }
+
+    /// Puts a notice into one box. `is_told`: for each box, whether its receiver hears of it anyway.
+    fn put_at(&mut self, index: usize, notice: &Arc<Notice>, is_told: &[bool], now: Timestamp) {
+        // Who is told anyway need not be told in another's stead.
+        let other = self.fallback(index);
+        let fallback = match other {
+            Some(other) if is_told[other] => Fallback::Told,
+            _ => Fallback::No,
+        };
+        let number = &mut self.last_number;
+        let taken = self.mailboxes[index].put(number, notice, fallback, now);
+        if let (false, Some(other), Fallback::No) = (taken, other, fallback) {
+            self.mailboxes[other].put(number, notice, Fallback::No, now);
         }
     }
 

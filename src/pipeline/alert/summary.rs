@@ -4,6 +4,8 @@
 //! more than [`MAX_SINGLE`] places within one pass over the logs, one notice tells of all of them, and one tells when
 //! all of them are over. What happens at such a place in between is told neither.
 
+mod standing;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -17,6 +17,7 @@ use jiff::SignedDuration;
 use jiff::Timestamp;
 
 use crate::pipeline::alert::Alerts;
+use crate::pipeline::alert::Firing;
 use crate::pipeline::alert::Notice;
 use crate::pipeline::alert::disagreement::Disagreements;
 use crate::pipeline::alert::disagreement::Vote;
@@ -392,8 +393,26 @@ impl Judging {
         for notice in self.summaries.gather(news, now) {
             self.outbox.add(&Arc::new(notice), now);
         }
+        if self.outbox.has_newcomers() {
+            self.catch_up(now);
+        }
         self.outbox.stand(self.alerts.firing(), now);
         self.outbox.expire(now);
+    }
+
+    /// Tells receivers that are new, or want more than before, of what fires. What a summary tells of is told by it.
+    fn catch_up(&mut self, now: Timestamp) {
+        for notice in self.alerts.firing().map(Firing::standing) {
+            let notice = Arc::new(notice);
+            self.is_urgent |= self.outbox.catch_up_single(&notice, now);
+            if !self.summaries.tell_of(&notice.key) {
+                self.is_urgent |= self.outbox.catch_up(&notice, now);
+            }
+        }
+        for notice in self.summaries.standing() {
+            let notice = Arc::new(notice.clone());
+            self.is_urgent |= self.outbox.catch_up(&notice, now);
+        }
     }
 
     /// The verdict on every connector of the ledger, and on those that are sought in vain, ordered by server and connector.

@@ -1,5 +1,7 @@
 //! Stories: bytes on one side, messages on the other.
 
+mod newcomers;
+
 use std::fmt::Write as _;
 
 use super::*;

@@ -157,6 +157,7 @@ impl Outbox {
         let committed = last_number;
         Ok(Self {
             mailboxes: mailboxes.into_values().collect(),
+            may_have_newcomers: false,
             board: Board::restore(saved)?,
             last_number,
             journal: Some(Journal { stored, committed }),

@@ -387,7 +387,10 @@ fn a_reload_keeps_what_waits_by_name() {
     outbox.add(&notices("one")[0], at(0));
     assert_eq!(numbers(&mut outbox, 0), [1, 2]);
     let receivers = vec![receiver("comes", &ALL), receiver("stays", &ALL)];
-    outbox.set_receivers(receivers, at(1));
+    let dropped = outbox.set_receivers(receivers.clone(), at(1));
+    let (receiver, messages) = (Arc::from("goes"), 1);
+    assert_eq!(dropped, [Dropped { receiver, messages }]);
+    assert_eq!(outbox.set_receivers(receivers, at(1)), []);
     assert_eq!(numbers(&mut outbox, 1), [0; 0], "still under way");
     outbox.answered(2, RETRY, at(1), 0.0);
     outbox.answered(1, RETRY, at(1), 0.0);

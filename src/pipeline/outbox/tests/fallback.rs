@@ -100,6 +100,33 @@ fn who_is_told_anyway_is_not_told_in_anothers_stead() {
 }
 
 #[test]
+fn what_a_newcomer_cannot_be_told_is_told_its_fallback() {
+    let oncall = Receiver {
+        fallback: Some(Arc::from("chat")),
+        ..receiver("oncall", &ALL)
+    };
+    for (severities, expected) in [(&[][..], &["chat"][..]), (&ALL, &[])] {
+        let mut outbox = Outbox::default();
+        outbox.set_receivers(vec![oncall.clone(), receiver("chat", severities)], at(0));
+        let [trigger, _] = notices("one");
+        assert!(outbox.has_newcomers());
+        assert!(!outbox.has_newcomers(), "once for each reading");
+        assert!(outbox.catch_up(&trigger, at(0)));
+        assert!(!outbox.catch_up(&trigger, at(0)));
+        let reason = FailureReason::AuthError;
+        for delivery in outbox.due(at(0)) {
+            let outcome = match &*delivery.receiver {
+                "oncall" => Outcome::Misconfigured { reason },
+                _ => Outcome::Delivered,
+            };
+            outbox.answered(delivery.number, outcome, at(0), 0.0);
+        }
+        let told: Vec<_> = who(&mut outbox, 1).into_iter().map(|it| it.1).collect();
+        assert_eq!(told, expected);
+    }
+}
+
+#[test]
 fn two_that_stand_in_for_each_other_do_not_talk_for_ever() {
     let mut outbox = Outbox::default();
     let [one, two] = [("one", "two"), ("two", "one")].map(|(name, fallback)| Receiver {
