@@ -195,11 +195,12 @@ impl KeptMessage {
             due: Due::restored(self.due, longest()),
             in_flight: false,
             minimal: self.minimal,
-            // Handing over is written down with what was handed over, in one transaction.
-            fallback: if self.handed_over {
-                Fallback::Told
-            } else {
-                Fallback::No
+            // Handing over is written down with what was handed over, in one transaction. What died before there was a
+            // fallback waits for one.
+            fallback: match (self.handed_over, self.death) {
+                (true, _) => Fallback::Told,
+                (false, Some(_)) => Fallback::Wanted,
+                (false, None) => Fallback::No,
             },
             death: self.death.map(|reason| Death {
                 reason,

@@ -60,6 +60,7 @@ pub(super) enum Fallback {
     #[default]
     No,
     Wanted,
+    /// It has been told, or need not be any more.
     Told,
 }
 
@@ -380,16 +381,33 @@ impl Mailbox {
         self.waiting.values().any(|waiting| waiting.notice.id == id)
     }
 
-    /// What the fallback is to be told and has not been yet. Who is told of a beginning is told what came of it.
+    /// What the fallback is to be told and has not been yet. Who is told of a beginning is told what came of it. A
+    /// fallback may be younger than dead letters: what is over by then is no news, and nobody would tell it of the end.
     pub(super) fn take_handed_over(&mut self) -> Vec<Arc<Notice>> {
+        let mut waiting = self.waiting.values();
+        if !waiting.any(|it| it.fallback == Fallback::Wanted) {
+            return Vec::new();
+        }
+        let living = self.waiting.iter().filter(|(_, it)| it.death.is_none());
+        let ends = living.filter(|(_, waiting)| waiting.notice.is_resolved());
+        let last_end: BTreeMap<String, u64> = ends
+            .map(|(&number, waiting)| (waiting.notice.key.clone(), number))
+            .collect();
         let mut keys = BTreeSet::new();
         let mut taken = Vec::new();
-        for waiting in self.waiting.values_mut() {
-            let follows = waiting.fallback == Fallback::No && keys.contains(&waiting.notice.key);
-            if follows || waiting.fallback == Fallback::Wanted {
-                waiting.fallback = Fallback::Told;
-                waiting.changed = true;
-                keys.insert(waiting.notice.key.clone());
+        for (number, waiting) in &mut self.waiting {
+            let key = &waiting.notice.key;
+            let follows = waiting.fallback == Fallback::No && keys.contains(key);
+            if !follows && waiting.fallback != Fallback::Wanted {
+                continue;
+            }
+            let end_follows = last_end.get(key).is_some_and(|end| end > number);
+            let goes_on = self.told.contains(key) || end_follows || waiting.notice.is_resolved();
+            let is_news = waiting.death.is_none_or(|it| !it.overtaken && goes_on);
+            waiting.fallback = Fallback::Told;
+            waiting.changed = true;
+            if is_news {
+                keys.insert(key.clone());
                 taken.push(Arc::clone(&waiting.notice));
             }
         }

@@ -126,6 +126,67 @@ fn what_a_newcomer_cannot_be_told_is_told_its_fallback() {
     }
 }
 
+/// What a fallback hears of that is added when the messages of these connectors are dead, at once or by a restart: of
+/// `fires` the alert goes on, `ended` is over and its end was delivered, of `dropped` the end was thrown away, and of
+/// `dead` the end has died as well.
+#[test]
+fn a_fallback_that_is_added_later_hears_of_what_still_fires() {
+    let with_chat = Receiver {
+        fallback: Some(Arc::from("chat")),
+        ..receiver("oncall", &ALL)
+    };
+    let later = [with_chat, receiver("chat", &[])];
+    for over_a_restart in [false, true] {
+        let mut saved = Saved::default();
+        let mut outbox = Outbox::restore(&saved).unwrap();
+        let before = [receiver("oncall", &ALL), receiver("chat", &[])];
+        outbox.set_receivers(before.to_vec(), at(0));
+        let connectors = ["fires", "ended", "dropped", "dead"];
+        for connector in connectors {
+            let [trigger, resolve] = notices(connector);
+            outbox.add(&trigger, at(0));
+            if connector != "fires" {
+                outbox.add(&resolve, at(0));
+            }
+        }
+        for second in (0..20).step_by(2) {
+            outbox.committed();
+            for delivery in outbox.due(at(second)) {
+                let connector = &*delivery.notice.place.connector;
+                let outcome = match (connector, delivery.notice.is_resolved()) {
+                    ("ended", true) => Outcome::Delivered,
+                    ("dropped", true) => RETRY,
+                    _ => Outcome::Refused,
+                };
+                outbox.answered(delivery.number, outcome, at(second), 0.0);
+            }
+        }
+        let letters = outbox.letters();
+        let is_end_of = |letter: &&Letter, connector: &str| {
+            letter.notice.is_resolved() && &*letter.notice.place.connector == connector
+        };
+        let dropped = letters.iter().find(|it| is_end_of(it, "dropped")).unwrap();
+        assert_eq!(outbox.discard(dropped.number), Discard::Gone);
+        assert_eq!(outbox.status()[0].dead, 5);
+        if over_a_restart {
+            outbox = revived(&mut outbox, &mut saved, &later, at(30));
+        } else {
+            outbox.set_receivers(later.to_vec(), at(30));
+        }
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            for delivery in outbox.due(at(30)) {
+                assert_eq!(&*delivery.receiver, "chat");
+                let connector = delivery.notice.place.connector.to_string();
+                told.push((connector, delivery.notice.is_resolved()));
+                outbox.answered(delivery.number, Outcome::Delivered, at(30), 0.0);
+            }
+            outbox.committed();
+        }
+        assert_eq!(told, [("fires".to_owned(), false)], "{over_a_restart}");
+    }
+}
+
 #[test]
 fn two_that_stand_in_for_each_other_do_not_talk_for_ever() {
     let mut outbox = Outbox::default();
