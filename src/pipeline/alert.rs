@@ -131,7 +131,28 @@ impl Alerts {
         confirmed: &[Confirmed],
         now: Timestamp,
     ) -> Vec<Notice> {
-        let mut notices = self.end_all_but(place, confirmed, now);
+        self.update_kind(place, confirmed, false, now)
+    }
+
+    /// The same for what is wrong with certdrift itself. Its place may be that of a connector without a name, whose alerts
+    /// this leaves alone, as [`Self::update`] does these.
+    pub fn update_own(
+        &mut self,
+        place: &Place,
+        confirmed: &[Confirmed],
+        now: Timestamp,
+    ) -> Vec<Notice> {
+        self.update_kind(place, confirmed, true, now)
+    }
+
+    fn update_kind(
+        &mut self,
+        place: &Place,
+        confirmed: &[Confirmed],
+        own: bool,
+        now: Timestamp,
+    ) -> Vec<Notice> {
+        let mut notices = self.end_all_but(place, confirmed, own, now);
         let mut by_name: BTreeMap<AlertName, Vec<&Confirmed>> = BTreeMap::new();
         for finding in confirmed {
             by_name.entry(finding.alert).or_default().push(finding);
@@ -169,14 +190,14 @@ impl Alerts {
         &mut self,
         place: &Place,
         confirmed: &[Confirmed],
+        own: bool,
         now: Timestamp,
     ) -> Vec<Notice> {
         let over: Vec<_> = self
             .firing
             .keys()
-            .filter(|(at, name)| {
-                at == place && confirmed.iter().all(|finding| finding.alert != *name)
-            })
+            .filter(|(at, name)| at == place && name.is_about_certdrift() == own)
+            .filter(|(_, name)| confirmed.iter().all(|finding| finding.alert != *name))
             .cloned()
             .collect();
         let mut notices = Vec::new();

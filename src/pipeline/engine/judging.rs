@@ -353,24 +353,31 @@ impl Judging {
                     .push(told);
             }
         }
-        let conditions = self
-            .conditions
-            .iter()
-            .map(|(place, it)| (place.clone(), it));
-        for (place, confirmed) in conditions.chain(self.unseen.told()) {
+        for (place, confirmed) in self.unseen.told() {
             held.entry(place).or_default().push(confirmed.clone());
         }
-        let over = self
-            .elsewhere
-            .iter()
-            .filter(|place| !held.contains_key(*place));
-        for place in over {
-            self.news.extend(self.alerts.update(place, &[], now));
+        let mut own: BTreeMap<Place, Vec<Confirmed>> = BTreeMap::new();
+        for (place, confirmed) in &self.conditions {
+            own.entry(place.clone())
+                .or_default()
+                .push(confirmed.clone());
         }
-        for (place, confirmed) in &held {
-            self.news.extend(self.alerts.update(place, confirmed, now));
+        let mut places = std::mem::take(&mut self.elsewhere);
+        let now_held = held.keys().chain(own.keys());
+        self.elsewhere = now_held.cloned().collect();
+        places.extend(self.elsewhere.iter().cloned());
+        let of = |found: &BTreeMap<Place, Vec<Confirmed>>, place| {
+            found.get(place).cloned().unwrap_or_default()
+        };
+        for place in &places {
+            let own = of(&own, place);
+            self.news.extend(self.alerts.update_own(place, &own, now));
+            // Rows may name no connector, and what they show is judged where it was found.
+            if !self.watched.contains_key(place) {
+                let held = of(&held, place);
+                self.news.extend(self.alerts.update(place, &held, now));
+            }
         }
-        self.elsewhere = held.into_keys().collect();
     }
 
     /// What every server presents to Exchange Online now, by connector.

@@ -11,6 +11,8 @@ use crate::pipeline::expectation::Expectation;
 use crate::pipeline::expectation::InboundConnector;
 use crate::pipeline::expectation::combined::Origins;
 use crate::pipeline::ledger::MAX_CONNECTORS;
+use crate::pipeline::verdict;
+use crate::pipeline::verdict::reason::ReasonCode;
 use crate::pipeline::verdict::reason::Severity;
 
 const START: i64 = 1_767_225_600;
@@ -20,8 +22,12 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn expectations(name: &str) -> Expectations {
+    expectations_of("Outbound*", name)
+}
+
+fn expectations_of(pattern: &str, name: &str) -> Expectations {
     Expectations::new(vec![Expectation {
-        pattern: ConnectorPattern::new("Outbound*").unwrap(),
+        pattern: ConnectorPattern::new(pattern).unwrap(),
         inbound_connectors: vec![InboundConnector {
             name: "Inbound".to_owned(),
             enabled: true,
@@ -268,6 +274,57 @@ fn a_connector_that_is_no_longer_expected_ends_its_alert() {
         .engine
         .set_expectations(expectations("other.example"), at(5));
     assert_eq!(story.told(5), ["-ConnectorCertificateMismatch"]);
+}
+
+/// What is wrong with certdrift itself has the same place as a connector without a name.
+#[test]
+fn a_connector_without_a_name_and_the_logs_of_its_server_do_not_end_each_others_alerts() {
+    let lost = || {
+        let place = Place {
+            server: Arc::from("EX01"),
+            connector: Arc::from(""),
+        };
+        let code = ReasonCode::SourceLosingData;
+        let reason = verdict::state(code, "every row", "8 bytes", String::new());
+        let alert = reason.alert().unwrap();
+        let since = at(3);
+        let found = Confirmed {
+            alert,
+            reason,
+            since,
+        };
+        vec![(place, found)]
+    };
+    let mut story = Story::begin();
+    let expected = expectations_of("*", "mail.contoso.com");
+    story.engine.set_expectations(expected.clone(), at(0));
+    let say = |story: &mut Story, second: i64, name: &str| {
+        story.session(second, second, "", name, &["-|"]);
+        story.told(second)
+    };
+    let mismatch = |sign: &str| [format!("{sign}ConnectorCertificateMismatch")];
+    let losing = |sign: &str| [format!("{sign}SourceLosingData")];
+    say(&mut story, 1, "other.example");
+    assert_eq!(say(&mut story, 2, "other.example"), mismatch("+"));
+    story.engine.set_conditions(lost());
+    assert_eq!(story.told(3), losing("+"));
+    for second in 4..9 {
+        story.engine.set_behind(story.stream, second > 6);
+        let told = say(&mut story, second, "other.example");
+        assert_eq!(told, [""; 0], "at {second}");
+    }
+    story.engine.set_behind(story.stream, false);
+    story.engine.set_conditions(Vec::new());
+    assert_eq!(story.told(9), losing("-"));
+    story.engine.set_conditions(lost());
+    assert_eq!(story.told(10), losing("+"));
+    say(&mut story, 11, "mail.contoso.com");
+    assert_eq!(say(&mut story, 12, "mail.contoso.com"), mismatch("-"));
+    let none = Expectations::default();
+    for (second, expected) in [(13, none.clone()), (14, expected), (15, none)] {
+        story.engine.set_expectations(expected, at(second));
+        assert_eq!(story.told(second), [""; 0], "at {second}");
+    }
 }
 
 #[test]

@@ -85,6 +85,31 @@ alerts! {
     StateRecovered: "the state was damaged and has been rebuilt from the logs";
 }
 
+impl AlertName {
+    /// Whether it tells of certdrift itself, and not of a connector.
+    pub fn is_about_certdrift(self) -> bool {
+        match self {
+            Self::ExpectationStale
+            | Self::SourceUnreadable
+            | Self::SourceLosingData
+            | Self::StateRecovered => true,
+            Self::ConnectorCertificateMismatch
+            | Self::ConnectorCertificateFragile
+            | Self::ConnectorCertificateExpiring
+            | Self::ConnectorCertificateMissing
+            | Self::ConnectorRelayDenied
+            | Self::ConnectorEgressAddressMismatch
+            | Self::ConnectorTlsFailing
+            | Self::ConnectorSilent
+            | Self::ConnectorRenewalNotPresented
+            | Self::ConnectorNextCertificateWillNotMatch
+            | Self::ConnectorServersDisagree
+            | Self::ConnectorVersionThrottled
+            | Self::ConnectorCertificateChanged => false,
+        }
+    }
+}
+
 /// What it takes until a reason counts as confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Confirmation {
