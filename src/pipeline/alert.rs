@@ -240,6 +240,8 @@ impl Alerts {
         let graver = severity > *firing.told.get_or_insert(firing.severity);
         firing.severity = severity;
         firing.reasons = reasons;
+        // A clock that was ahead and is set back must not put off the repetition.
+        firing.notified = firing.notified.min(now);
         if !graver && now.duration_since(firing.notified) < REPEAT {
             return None;
         }
@@ -467,6 +469,17 @@ mod tests {
         let actions = notices[0].reasons.iter().map(|it| it.action.as_str());
         let expected = ["Set-B", "# or: Set-C", "# or: Set-A"];
         assert_eq!(actions.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_days_puts_off_no_repetition() {
+        let found = [confirmed(ReasonCode::NameMismatch, Severity::Critical, 0)];
+        let day = REPEAT.as_secs();
+        let mut alerts = Alerts::default();
+        for (second, count) in [(3 * day, 1), (10, 0), (9 + day, 0), (10 + day, 1)] {
+            let told = alerts.update(&place("Outbound"), &found, at(second));
+            assert_eq!(told.len(), count, "at {second}");
+        }
     }
 
     #[test]

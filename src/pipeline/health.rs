@@ -79,11 +79,15 @@ impl Health {
             let before = known.remove(&key(status));
             let found = match (&status.trouble, before) {
                 (Some(trouble), before) => Unreadable {
-                    since: before.map_or(now, |before| before.since),
+                    // A clock that was ahead and is set back must not make the wait longer.
+                    since: before.map_or(now, |before| before.since.min(now)),
                     trouble: trouble.clone(),
                 },
                 // Nobody has looked since the start: what was wrong then still is, for all that is known.
-                (None, Some(before)) if !status.up => before,
+                (None, Some(before)) if !status.up => Unreadable {
+                    since: before.since.min(now),
+                    ..before
+                },
                 (None, _) => continue,
             };
             let Unreadable { since, trouble } = found.clone();
@@ -129,6 +133,9 @@ impl Health {
 
 impl Lost {
     fn notice(&mut self, bytes: u64, now: Timestamp) {
+        // What was noticed while the clock was ahead was noticed by now at the latest.
+        let noticed = self.noticed;
+        self.noticed = noticed.map(|(first, last)| (first.min(now), last.min(now)));
         if bytes > self.bytes {
             let first = self.noticed.map_or(now, |(first, _)| first);
             self.noticed = Some((first, now));
@@ -262,6 +269,29 @@ mod tests {
         let text = serde_json::to_string(&health).unwrap();
         let mut health: Health = serde_json::from_str(&text).unwrap();
         assert_eq!(told(&mut health, &lossy, day + 3), []);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_a_day_puts_off_nothing() {
+        let day = 24 * 60;
+        let down = [source("EX01", Some("gone"), 0)];
+        let not_looked = down.clone().map(|status| SourceStatus {
+            trouble: None,
+            ..status
+        });
+        for after in [&down, &not_looked] {
+            let mut health = Health::default();
+            assert_eq!(told(&mut health, &down, day), []);
+            assert_eq!(told(&mut health, after, 10), [], "set back");
+            assert_eq!(told(&mut health, after, 14), []);
+            let gone = ("SourceUnreadable EX01".to_owned(), 10);
+            assert_eq!(told(&mut health, after, 15), [gone]);
+        }
+        let mut health = Health::default();
+        let lossy = [source("EX01", None, 7)];
+        for (minute, count) in [(day, 1), (10, 1), (9 + day, 1), (10 + day, 0)] {
+            assert_eq!(told(&mut health, &lossy, minute).len(), count, "{minute}");
+        }
     }
 
     #[test]

@@ -44,8 +44,11 @@ impl Episodes {
             ended: now,
         };
         self.last.insert(key, ended);
-        self.last
-            .retain(|_, last| now.duration_since(last.ended) < REMEMBERED_FOR);
+        self.last.retain(|_, last| {
+            // A clock that was ahead must not make them be remembered for longer than others.
+            last.ended = last.ended.min(now);
+            now.duration_since(last.ended) < REMEMBERED_FOR
+        });
         if self.last.len() > MAX_REMEMBERED {
             let first = self.last.iter().min_by_key(|(_, last)| last.ended);
             if let Some(key) = first.map(|(key, _)| key.clone()) {
@@ -82,6 +85,16 @@ mod tests {
         assert_eq!(episodes.last.len(), MAX_REMEMBERED);
         assert_eq!(episodes.begin("0", at(0)), 0, "the first one is forgotten");
         assert_eq!(episodes.begin("1", at(0)), 1);
+    }
+
+    #[test]
+    fn what_ended_while_the_clock_was_ahead_is_forgotten_in_its_turn() {
+        let month = 30 * 24 * 3600;
+        let mut episodes = Episodes::default();
+        for (key, end, number) in [("ahead", 2 * month, 1), ("b", 0, 1), ("b", month, 0)] {
+            episodes.end(key.to_owned(), at(0), 0, at(end));
+            assert_eq!(episodes.begin("ahead", at(0)), number, "{key} {end}");
+        }
     }
 
     #[test]

@@ -93,7 +93,9 @@ impl Unseen {
                 continue;
             }
             let name: Arc<str> = Arc::from(name);
-            let since = before.remove(&name).map_or(read.now, |it| it.since);
+            let sought = before.remove(&name);
+            // A clock that was ahead and is set back must not make the search begin in the future.
+            let since = sought.map_or(read.now, |it| it.since.min(read.now));
             let surroundings = Surroundings {
                 connector: &name,
                 expectation,

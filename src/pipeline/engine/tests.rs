@@ -276,6 +276,25 @@ fn a_connector_that_is_no_longer_expected_ends_its_alert() {
     assert_eq!(story.told(5), ["-ConnectorCertificateMismatch"]);
 }
 
+#[test]
+fn a_clock_that_is_set_back_does_not_put_off_the_search_for_a_connector() {
+    let named = expectations_of("Outbound", "mail.contoso.com");
+    let mut named = named.entries().to_vec();
+    named[0].protocol_logging = Some(false);
+    let mut story = Story::begin();
+    story
+        .engine
+        .set_expectations(Expectations::new(named), at(0));
+    for (second, told) in [
+        (86_400, &[][..]),
+        (10, &[]),
+        (69, &[]),
+        (70, &["+ConnectorSilent"]),
+    ] {
+        assert_eq!(story.told(second), told, "at {second}");
+    }
+}
+
 /// What is wrong with certdrift itself has the same place as a connector without a name.
 #[test]
 fn a_connector_without_a_name_and_the_logs_of_its_server_do_not_end_each_others_alerts() {
