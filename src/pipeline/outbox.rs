@@ -453,6 +453,7 @@ impl Outbox {
     /// Gives up what has been tried for too long.
     pub fn expire(&mut self, now: Timestamp) {
         for mailbox in &mut self.mailboxes {
+            mailbox.settle(now);
             mailbox.give_up_old(now);
         }
         self.hand_over(now);

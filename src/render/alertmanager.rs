@@ -17,11 +17,17 @@ pub fn body(messages: &[Message], now: Timestamp, life: SignedDuration) -> Strin
     let alert = |message: &Message| {
         // A server's clock may be a little ahead, and an end before the beginning is refused.
         let holds_until = now.max(message.starts_at).checked_add(life);
-        let ends_at = message.ends_at.or(holds_until.ok());
+        // certdrift's own clock may have been ahead, and what ends in the future fires until then.
+        let ended_at = message.ends_at.map(|at| at.min(now));
+        let starts_at = match ended_at {
+            Some(ended_at) => message.starts_at.min(ended_at),
+            None => message.starts_at,
+        };
+        let ends_at = ended_at.or(holds_until.ok());
         json!({
             "labels": labels(message),
             "annotations": without_severity(annotations(message)),
-            "startsAt": message.starts_at.to_string(),
+            "startsAt": starts_at.to_string(),
             "endsAt": ends_at.unwrap_or(Timestamp::MAX).to_string(),
             "generatorURL": message.external_url,
         })
@@ -103,14 +109,17 @@ mod tests {
 
     #[test]
     fn what_fires_holds_for_a_while_and_what_is_over_has_ended() {
-        for (ends_at, now, expected) in [
-            (None, 1000, 1240),
-            (None, 50, 340),
-            (Some(at(120)), 1000, 120),
+        for (ends_at, now, from, until) in [
+            (None, 1000, 100, 1240),
+            (None, 50, 100, 340),
+            (Some(at(120)), 1000, 100, 120),
+            // The clock has been set back since: an end in the future would be none yet.
+            (Some(at(9000)), 1000, 100, 1000),
+            (Some(at(120)), 50, 50, 50),
         ] {
             let alert = told(&notice(ends_at), false, now);
-            assert_eq!(alert["endsAt"], at(expected).to_string());
-            assert_eq!(alert["startsAt"], at(100).to_string());
+            assert_eq!(alert["endsAt"], at(until).to_string());
+            assert_eq!(alert["startsAt"], at(from).to_string());
         }
     }
 

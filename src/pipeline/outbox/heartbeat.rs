@@ -285,6 +285,20 @@ mod tests {
     }
 
     #[test]
+    fn an_outbox_is_stuck_whatever_the_clock_was_when_its_message_came() {
+        let day = 86_400;
+        let mut outbox = switch();
+        outbox.add(&notices("one")[0], at(day));
+        outbox.expire(at(10));
+        assert_eq!(outbox.ailment(well(910), at(910)), None);
+        assert_eq!(outbox.ailment(well(911), at(911)), Some(Ailment::Stuck));
+        outbox.expire(at(10 + day));
+        assert_eq!(outbox.status()[0].dead, 0);
+        outbox.expire(at(11 + day));
+        assert_eq!(outbox.status()[0].dead, 1, "a day old");
+    }
+
+    #[test]
     fn a_switch_that_cannot_be_reached_is_tried_again_soon() {
         let mut outbox = switch();
         let mut tried = Vec::new();

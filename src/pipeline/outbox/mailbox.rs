@@ -236,6 +236,14 @@ impl Mailbox {
         (tokens + passed * f64::from(rate.per_minute) / 60.0).min(burst)
     }
 
+    /// A clock that was ahead and is set back must not make messages younger than they are.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        for waiting in self.living_mut().filter(|waiting| waiting.since > now) {
+            waiting.since = now;
+            waiting.changed = true;
+        }
+    }
+
     pub(super) fn give_up_old(&mut self, now: Timestamp) {
         let is_too_old = |waiting: &Waiting| {
             let age = if waiting.notice.is_resolved() {

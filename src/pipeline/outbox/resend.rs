@@ -219,6 +219,7 @@ impl Board {
     fn forget(&mut self, now: Timestamp) {
         let receivers = &self.receivers;
         self.over.retain(|_, over| {
+            over.settle(now);
             now.duration_since(over.at) < RESOLVE_AGE
                 && receivers
                     .iter()
@@ -342,6 +343,14 @@ impl Board {
 }
 
 impl Over {
+    /// A clock that was ahead and is set back must not make it be told for longer.
+    fn settle(&mut self, now: Timestamp) {
+        self.at = self.at.min(now);
+        for taken in self.taken.values_mut() {
+            *taken = (*taken).min(now);
+        }
+    }
+
     /// Whether any instance of the receiver is still to be told.
     fn is_wanted_by(&self, receiver: &Receiver, now: Timestamp) -> bool {
         let Kind::Alertmanager { instances, .. } = receiver.kind else {

@@ -123,6 +123,25 @@ fn what_fires_is_told_each_minute_and_its_end_for_five() {
 }
 
 #[test]
+fn what_ended_while_the_clock_was_ahead_is_told_for_five_minutes_as_well() {
+    let day = 86_400;
+    let mut world = World::new(1);
+    world.set("one", Some(Severity::Warning), day);
+    world.set("one", None, day);
+    assert_eq!(world.rounds(day..day + 1), [(day, 1)]);
+    let end = [(60, 1), (120, 1), (180, 1), (240, 1)];
+    assert_eq!(world.rounds(0..2000), end, "a day back");
+    assert!(world.outbox.board.over.is_empty());
+    // One that nobody takes is kept for three days, and not for longer.
+    let mut world = World::new(1);
+    world.set("one", Some(Severity::Warning), day);
+    world.set("one", None, day);
+    world.told(0);
+    world.told(u64::try_from(RESOLVE_AGE.as_secs()).unwrap());
+    assert!(world.outbox.board.over.is_empty());
+}
+
+#[test]
 fn an_alert_that_changes_its_severity_is_over_with_the_old_one_at_once() {
     let (warning, critical) = (Severity::Warning, Severity::Critical);
     let mut world = World::new(1);
