@@ -216,7 +216,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeathReason {
-    /// The receiver refused it, the minimal body too.
+    /// The receiver refused it, the minimal body too, or takes none any more.
     Refused,
     /// It was tried for longer than it is of use.
     TooOld,
@@ -411,6 +411,9 @@ impl Outbox {
     }
 
     fn put(&mut self, notice: &Arc<Notice>, now: Timestamp, is_meant: impl Fn(Kind) -> bool) {
+        if notice.is_resolved() {
+            self.forget_in_switches(&notice.key);
+        }
         let is_told: Vec<bool> = self
             .mailboxes
             .iter()

@@ -71,12 +71,20 @@ pub(super) struct Pulse {
     begun: Option<Timestamp>,
 }
 
+impl Kind {
+    /// Whether it is told of alerts.
+    pub(super) fn takes_messages(self) -> bool {
+        !matches!(self, Self::Heartbeat { .. })
+    }
+}
+
 impl Outbox {
     /// Why nothing is to be said to a dead man's switch, if there is a reason.
     pub fn ailment(&self, vitals: Vitals, now: Timestamp) -> Option<Ailment> {
-        let messages = self
-            .mailboxes
-            .iter()
+        // What one that became a dead man's switch cannot take is given up as soon as it is not under way any more.
+        let mailboxes = self.mailboxes.iter();
+        let messages = mailboxes
+            .filter(|mailbox| mailbox.receiver.kind.takes_messages())
             .flat_map(|mailbox| mailbox.living().map(|waiting| waiting.since));
         let oldest = messages.min();
         if !vitals.is_kept {
@@ -100,7 +108,7 @@ impl Outbox {
         };
         let mut beats = Vec::new();
         for mailbox in &mut self.mailboxes {
-            let is_meant = matches!(mailbox.receiver.kind, Kind::Heartbeat { .. });
+            let is_meant = !mailbox.receiver.kind.takes_messages();
             if is_meant && mailbox.pulse.begin(passed, now) {
                 beats.push(Arc::clone(&mailbox.receiver.name));
             }
@@ -108,10 +116,19 @@ impl Outbox {
         beats
     }
 
+    /// An alert is over: one that was told of it before it became a dead man's switch need not know that any more.
+    pub(super) fn forget_in_switches(&mut self, key: &str) {
+        for mailbox in &mut self.mailboxes {
+            if !mailbox.receiver.kind.takes_messages() {
+                mailbox.told.remove(key);
+            }
+        }
+    }
+
     /// Whether any receiver is a dead man's switch.
     pub fn has_heartbeat(&self) -> bool {
         let mut kinds = self.mailboxes.iter().map(|mailbox| mailbox.receiver.kind);
-        kinds.any(|kind| matches!(kind, Kind::Heartbeat { .. }))
+        kinds.any(|kind| !kind.takes_messages())
     }
 }
 
@@ -166,6 +183,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::outbox::DeathReason;
     use crate::pipeline::outbox::FailureReason;
     use crate::pipeline::outbox::Receiver;
     use crate::pipeline::outbox::Ticket;
@@ -296,6 +314,39 @@ mod tests {
         assert_eq!(outbox.status()[0].dead, 0);
         outbox.expire(at(11 + day));
         assert_eq!(outbox.status()[0].dead, 1, "a day old");
+    }
+
+    #[test]
+    fn a_receiver_that_becomes_a_switch_gives_up_what_waits_for_it() {
+        let switch = || Receiver {
+            kind: Kind::Heartbeat {
+                every: Duration::from_secs(60),
+            },
+            ..receiver("sick", &[])
+        };
+        let reason = FailureReason::Other;
+        for outcome in [RETRY, Outcome::Misconfigured { reason }] {
+            let mut outbox = outbox(&["sick"]);
+            let [trigger, resolve] = notices("one");
+            outbox.add(&trigger, at(0));
+            let number = outbox.due(at(0))[0].number;
+            outbox.add(&notices("two")[0], at(0));
+            outbox.set_receivers(vec![switch()], at(1));
+            outbox.expire(at(1));
+            assert_eq!(outbox.status()[0].dead, 1, "the other is under way");
+            assert_eq!(outbox.ailment(well(2000), at(2000)), None);
+            outbox.answered(number, outcome, at(2000), 0.0);
+            assert!(outbox.due(at(9000)).is_empty());
+            assert_eq!(outbox.letters()[0].death, Some(DeathReason::Refused));
+            let status = outbox.status().remove(0);
+            assert_eq!((status.dead, status.waiting, status.given_up), (2, 0, 2));
+            assert_eq!(outbox.beats(well(9000), at(9000)).len(), 1);
+            // Once it takes messages again, it has heard of what still fires, and of nothing that ended since.
+            outbox.add(&resolve, at(9001));
+            outbox.set_receivers(vec![receiver("sick", &ALL)], at(9002));
+            assert!(outbox.catch_up(&trigger, at(9002)), "it fires anew");
+            assert!(!outbox.catch_up(&notices("two")[0], at(9002)));
+        }
     }
 
     #[test]

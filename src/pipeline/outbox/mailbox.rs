@@ -126,7 +126,7 @@ impl Mailbox {
 
     /// Whether a notice is for it: a trigger that it wants, or the end of what it was told of.
     pub(super) fn is_to_be_told(&self, notice: &Notice) -> bool {
-        if matches!(self.receiver.kind, Kind::Heartbeat { .. }) {
+        if !self.receiver.kind.takes_messages() {
             false
         } else if notice.is_resolved() {
             self.told.contains(&notice.key)
@@ -244,22 +244,32 @@ impl Mailbox {
         }
     }
 
+    /// Gives up what has been tried for too long, or, since the receiver became a dead man's switch, has nowhere to go.
     pub(super) fn give_up_old(&mut self, now: Timestamp) {
+        let takes_messages = self.receiver.kind.takes_messages();
         let is_too_old = |waiting: &Waiting| {
             let age = if waiting.notice.is_resolved() {
                 RESOLVE_AGE
             } else {
                 TRIGGER_AGE
             };
-            !waiting.in_flight && now.duration_since(waiting.since) > age
+            now.duration_since(waiting.since) > age
         };
-        let living = self.waiting.iter().filter(|(_, it)| it.death.is_none());
-        let old: Vec<u64> = living
-            .filter(|(_, waiting)| is_too_old(waiting))
+        let idle = self
+            .waiting
+            .iter()
+            .filter(|(_, it)| it.death.is_none() && !it.in_flight);
+        let given_up: Vec<u64> = idle
+            .filter(|(_, waiting)| !takes_messages || is_too_old(waiting))
             .map(|(number, _)| *number)
             .collect();
-        for number in old {
-            self.bury(number, DeathReason::TooOld);
+        let reason = if takes_messages {
+            DeathReason::TooOld
+        } else {
+            DeathReason::Refused
+        };
+        for number in given_up {
+            self.bury(number, reason);
         }
     }
 
