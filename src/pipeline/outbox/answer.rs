@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::pipeline::outbox::FailureReason;
+use crate::pipeline::outbox::MAX_RETRY_AFTER;
 use crate::pipeline::outbox::Outcome;
 
 /// An answer over HTTP, as far as it matters.
@@ -59,14 +60,15 @@ pub fn outcome(answer: Answer<'_>, proof: Proof, now: Timestamp) -> Outcome {
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). More than can be counted means as long as possible.
 fn pause(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = text.parse().map(Duration::from_secs);
+        return Some(seconds.unwrap_or(MAX_RETRY_AFTER));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    let date = Timestamp::try_from(date).ok()?;
+    let date = Timestamp::try_from(date).unwrap_or(Timestamp::MAX);
     Some(date.duration_since(now).try_into().unwrap_or_default())
 }
 
@@ -144,6 +146,8 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(60)),
             ("Sun Nov  6 08:49:37 1994", Some(60)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("18446744073709551616", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
             ("soon", None),
             ("-5", None),
             ("1.5", None),
@@ -152,5 +156,8 @@ mod tests {
             let pause = pause(text, now());
             assert_eq!(pause, expected.map(Duration::from_secs), "{text}");
         }
+        // The last second that can be written is later than any time that can be reckoned with.
+        let never = pause("Fri, 31 Dec 9999 23:59:59 GMT", now());
+        assert!(never.is_some_and(|it| it > MAX_RETRY_AFTER), "{never:?}");
     }
 }
