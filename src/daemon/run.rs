@@ -7,6 +7,7 @@ mod expectation;
 mod posts;
 mod reader;
 mod restored;
+mod servers;
 mod wishes;
 
 use std::path::PathBuf;
@@ -18,7 +19,6 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::error;
 use tracing::info;
@@ -43,6 +43,7 @@ use crate::daemon::run::posts::Errand;
 use crate::daemon::run::posts::Posts;
 use crate::daemon::run::reader::Reader;
 use crate::daemon::run::restored::Restored;
+use crate::daemon::run::servers::Servers;
 use crate::daemon::run::wishes::Wishes;
 use crate::daemon::server;
 use crate::daemon::server::ReloadRequest;
@@ -137,19 +138,20 @@ pub async fn run(options: Options) -> Result<(), String> {
         messages,
     )?;
     daemon.follower.keep_in(&daemon.options.storage_path);
-    let _servers = daemon.serve(listeners, &reload)?;
+    let mut servers = daemon.serve(listeners, &reload)?;
     let (question, mut questions) = mpsc::channel::<Question>(4);
     let _control = Control::offer(&daemon.options.storage_path, question);
     daemon.service.started();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut posts = Posts::default();
-    loop {
+    let end = loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Stop => break,
+                Signal::Stop => break Ok(()),
                 Signal::Reload => { let _ = daemon.reload(); }
             },
+            broken = servers.ended() => break Err(broken),
             Some(request) = reloads.recv() => { let _ = request.send(daemon.reload()); }
             Some(question) = questions.recv() => daemon.asked(question),
             Some(first) = posts.next() => {
@@ -171,7 +173,7 @@ pub async fn run(options: Options) -> Result<(), String> {
         for errand in daemon.turn(clock::now(), clock::instant())? {
             posts.send(&daemon.poster, errand);
         }
-    }
+    };
     info!("stopping");
     daemon.service.stopping();
     daemon.reader.stop();
@@ -183,7 +185,8 @@ pub async fn run(options: Options) -> Result<(), String> {
     if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
         warn!("some notifications were still under way; they are sent again");
     }
-    daemon.commit(clock::instant()).map(|_| ())
+    daemon.commit(clock::instant())?;
+    end
 }
 
 /// Waits until a commit is due; for ever, if none waits.
@@ -315,20 +318,23 @@ impl Daemon {
         &self,
         listeners: Vec<TcpListener>,
         reload: &mpsc::Sender<ReloadRequest>,
-    ) -> Result<JoinSet<()>, String> {
+    ) -> Result<Servers, String> {
         let web = &self.web;
-        let mut servers = JoinSet::new();
+        let mut servers = Servers::default();
         for listener in listeners {
+            let mut name = "listening".to_owned();
             if let Ok(address) = listener.local_addr() {
+                name = format!("listening on {address}");
                 let url = default_url(web.scheme(), std::slice::from_ref(&listener));
                 let url = self.options.external_url.as_ref().unwrap_or(&url);
                 info!(%address, url, "listening");
             }
             let path = &self.options.telemetry_path;
             let router = server::router(Arc::clone(&self.state), reload.clone(), path)?;
-            servers.spawn(web::serve(listener, router, Arc::clone(web)));
+            servers.spawn(name, web::serve(listener, router, Arc::clone(web)));
         }
-        servers.spawn(web::follow(Arc::clone(web)));
+        let name = "following the web configuration".to_owned();
+        servers.spawn(name, web::follow(Arc::clone(web)));
         Ok(servers)
     }
 

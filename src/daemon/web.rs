@@ -144,7 +144,7 @@ async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Res
 /// Reads the web configuration again whenever something of it has changed, until it is dropped.
 pub async fn follow(web: Arc<Web>) {
     let Some(file) = web.file.clone() else {
-        return;
+        return std::future::pending().await;
     };
     let mut follower = Follower::new(web, file);
     follower.remind(clock::now());
@@ -160,7 +160,10 @@ pub async fn follow(web: Arc<Web>) {
         });
         match looking.await {
             Ok(back) => follower = back,
-            Err(_) => return,
+            Err(broken) => match broken.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return,
+            },
         }
     }
 }
