@@ -388,6 +388,8 @@ impl Daemon {
         self.reader.tell_unreadable(&mut self.engine, instant);
         let sources = self.reader.statuses(&self.engine, instant);
         let exports = &self.expectation.known().status.exports;
+        // A clock that was ahead and is set back must not make that be told for longer.
+        self.recovered_at = self.recovered_at.map(|at| at.min(now));
         let recovered = self.recovered_at;
         // While nothing can be written nothing is read, and the threads that wait for room are not heard of. That is no
         // fault of their sources; what held before holds on until they have looked anew.

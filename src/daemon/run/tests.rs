@@ -232,3 +232,21 @@ receivers:
         .read(message, &mut mpsc::channel(1).1, now, instant);
     assert_eq!(hand.turn(1), [AlertName::ConnectorSilent]);
 }
+
+#[tokio::test]
+async fn a_state_that_was_recovered_while_the_clock_was_ahead_is_told_for_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs/EX01");
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(logs.join("SEND2026010100-1.LOG"), ROW).unwrap();
+    let mut hand = Hand::begin(folder.path(), CONFIGURATION);
+    hand.until(|daemon| daemon.state.load().ready).await;
+    let day = 24 * 3600;
+    hand.daemon.recovered_at = Some(clock::now() + Duration::from_secs(2 * day));
+    for (seconds, is_told) in [(1, true), (day - 60, true), (120, false)] {
+        hand.turn(seconds);
+        let (_, _, alerts, _, _) = hand.shown();
+        let recovered = alerts.contains(&AlertName::StateRecovered);
+        assert_eq!(recovered, is_told, "{seconds} s later");
+    }
+}
