@@ -24,6 +24,7 @@ use rusqlite::Connection;
 use crate::daemon::store::database::Fault;
 use crate::daemon::store::database::SCHEMA;
 use crate::daemon::store::database::beside;
+use crate::daemon::store::folder::FileNumber;
 use crate::daemon::store::folder::Folder;
 pub use crate::daemon::store::folder::FolderError;
 use crate::pipeline::saved::Changes;
@@ -41,6 +42,8 @@ pub struct Store {
     // Closed before the folder is given back.
     connection: Connection,
     folder: Folder,
+    /// Which file is open.
+    file: FileNumber,
     /// How many commits were made, over all processes.
     commits: u64,
 }
@@ -191,6 +194,22 @@ impl Store {
         }
     }
 
+    /// Makes sure that what is written can be found again: a file that was deleted or replaced while it is open takes
+    /// every commit, and loses them all when the process ends.
+    ///
+    /// # Errors
+    /// When another file, or none, is where the open database was.
+    pub fn check_place(&self) -> Result<(), Trouble> {
+        if self.folder.still_has(self.file) {
+            return Ok(());
+        }
+        Err(Trouble::Later(format!(
+            "{}: the state directory was removed or replaced under the running program; restart certdrift: it reads the \
+             logs again, as far back as first_read says",
+            self.folder.database().display()
+        )))
+    }
+
     /// Writes all changes, or none.
     ///
     /// # Errors
@@ -224,6 +243,7 @@ impl Store {
         drop(std::mem::replace(&mut self.connection, nothing));
         let (found, replaced) = replace(&self.folder, why, self.commits, now).map_err(fault)?;
         self.connection = found.connection;
+        self.file = found.file;
         Ok(replaced)
     }
 }
@@ -236,6 +256,7 @@ pub fn recovered_at(saved: &Saved) -> Option<Timestamp> {
 /// A database that was opened, and what it holds.
 struct Found {
     connection: Connection,
+    file: FileNumber,
     saved: Saved,
     commits: u64,
 }
@@ -246,6 +267,7 @@ impl Found {
             store: Store {
                 connection: self.connection,
                 folder,
+                file: self.file,
                 commits: self.commits,
             },
             saved: self.saved,
@@ -258,6 +280,7 @@ impl Found {
 /// with it: a checkpoint that was cut short leaves parts of two moments, and no sum tells.
 fn found(folder: &Folder) -> Result<Found, Fault> {
     let connection = database::open(&folder.database())?;
+    let file = folder.database_file()?;
     let (saved, commits) = database::load(&connection)?;
     let noted = folder.noted();
     if commits < noted {
@@ -268,6 +291,7 @@ fn found(folder: &Folder) -> Result<Found, Fault> {
     }
     Ok(Found {
         connection,
+        file,
         saved,
         commits,
     })

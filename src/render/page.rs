@@ -167,7 +167,7 @@ pub fn page(status: &Status, setting: Setting<'_>) -> String {
                     @if !status.certdrift.state_writable {
                         p.notice role="alert" {
                             strong { "The state cannot be written, so nothing is read. " }
-                            "Nothing is lost: the logs keep what they have. Free space on the disk of --storage.path, or see certdrift's log for what else is wrong."
+                            "Nothing is lost: the logs keep what they have. Free space on the disk of --storage.path, or see certdrift's log for what else is wrong: if the directory was removed, restart certdrift."
                         }
                     } @else if !status.ready && !is_stale {
                         p.notice {

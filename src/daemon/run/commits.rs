@@ -131,11 +131,14 @@ impl Commits {
     /// When the process has to end, in words for the operator.
     pub(super) fn commit(&mut self, changes: Changes, now: Instant) -> Result<Outcome, String> {
         self.staged.merge(changes);
-        let outcome = if self.staged.is_empty() {
-            Ok(())
-        } else {
-            self.store.commit(&self.staged)
-        };
+        // Also when there is nothing to write: nobody else would notice for as long as nothing happens.
+        let outcome = self.store.check_place().and_then(|()| {
+            if self.staged.is_empty() {
+                Ok(())
+            } else {
+                self.store.commit(&self.staged)
+            }
+        });
         match outcome {
             Ok(()) => {
                 if self.failing.take().is_some() {
@@ -316,6 +319,37 @@ mod tests {
         assert!(!commits.is_failing());
         drop(commits);
         assert_eq!(rows(&folder), 9);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_state_that_was_deleted_or_replaced_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
+        let opened = Store::open(&state, clock::now()).unwrap();
+        let mut commits = Commits::new(opened.store);
+        let mut now = clock::instant();
+        assert_eq!(commits.commit(change("a", 1), now), Ok(Outcome::Done));
+        std::fs::rename(&state, &aside).unwrap();
+        let nothing = Changes::default();
+        assert_eq!(commits.commit(nothing, now), Ok(Outcome::Failed));
+        let why = commits.store.check_place().unwrap_err().to_string();
+        assert!(why.contains("state/certdrift.db: the state directory was removed or replaced"));
+        // Whoever starts there begins a state of its own.
+        drop(Store::open(&state, clock::now()).unwrap());
+        now += MAX_BACKOFF;
+        assert_eq!(commits.commit(change("b", 1), now), Ok(Outcome::Failed));
+        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::write(&state, "").unwrap();
+        assert!(commits.store.check_place().is_err());
+        // What was only moved away is as good as before once it is back.
+        std::fs::remove_file(&state).unwrap();
+        std::fs::rename(&aside, &state).unwrap();
+        now += MAX_BACKOFF;
+        assert_eq!(commits.commit(change("c", 1), now), Ok(Outcome::Done));
+        drop(commits);
+        let saved = Store::open(&state, clock::now()).unwrap().saved;
+        assert_eq!(saved.texts(Table::Session).count(), 3);
     }
 
     #[test]

@@ -163,6 +163,22 @@ impl Folder {
         self.path.join(DATABASE)
     }
 
+    /// Which file the database is now.
+    pub(super) fn database_file(&self) -> io::Result<FileNumber> {
+        fs::metadata(self.database()).map(|metadata| FileNumber::of(&metadata))
+    }
+
+    /// Whether the database is still this file. Where the system does not tell, nothing says otherwise.
+    pub(super) fn still_has(&self, file: FileNumber) -> bool {
+        match self.database_file() {
+            Ok(found) => found == file,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+        }
+    }
+
     /// The newest commit that is known to have been made, by the lock file; 0: none is.
     pub(super) fn noted(&self) -> u64 {
         self.lock.noted()
@@ -180,6 +196,24 @@ impl Folder {
             File::open(&self.path)?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+/// What tells a file from every other, also from one that was put in its place: device and inode. Windows lets nobody
+/// remove a database that is open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct FileNumber(u64, u64);
+
+impl FileNumber {
+    #[cfg(unix)]
+    fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self(metadata.dev(), metadata.ino())
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &fs::Metadata) -> Self {
+        Self(0, 0)
     }
 }
 
