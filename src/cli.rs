@@ -10,6 +10,7 @@ mod notify;
 mod preflight;
 mod run;
 mod schema;
+mod typed;
 
 use std::ffi::OsString;
 use std::io;

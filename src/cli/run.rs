@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::CONFIG_FILE;
 use crate::cli::FAILED;
 use crate::cli::complain;
+use crate::cli::typed::external_url;
 use crate::daemon::repeats;
 use crate::daemon::repeats::Repeats;
 use crate::daemon::run;
@@ -51,7 +52,7 @@ pub(super) struct Arguments {
     )]
     telemetry_path: String,
     /// Where people reach this certdrift; stands in notifications
-    #[arg(long = "web.external-url", value_name = "URL")]
+    #[arg(long = "web.external-url", value_name = "URL", value_parser = external_url)]
     external_url: Option<String>,
     /// What is logged
     #[arg(

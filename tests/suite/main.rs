@@ -22,5 +22,6 @@ mod splits;
 mod status;
 mod stories;
 mod tidy;
+mod usage;
 mod verdicts;
 mod web;

@@ -13,6 +13,7 @@ use crate::cli::FAILED;
 use crate::cli::USAGE;
 use crate::cli::answer;
 use crate::cli::complain;
+use crate::cli::typed::external_url;
 use crate::config;
 use crate::config::ReceiverConfig;
 use crate::daemon::clock;
@@ -49,7 +50,8 @@ pub(super) struct Arguments {
     #[arg(
         long = "web.external-url",
         value_name = "URL",
-        default_value = "http://localhost:10056/"
+        default_value = "http://localhost:10056/",
+        value_parser = external_url
     )]
     external_url: String,
 }

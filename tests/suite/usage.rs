@@ -1,0 +1,43 @@
+//! Command lines that make no sense: what is said of them, and that it says what to type instead.
+
+use std::process::Command;
+
+#[test]
+fn what_makes_no_sense_is_told_with_what_does() {
+    for (arguments, code, says) in [
+        (
+            &["run", "--web.external-url=foo"][..],
+            2,
+            &[
+                "foo",
+                "is no address",
+                "https://certdrift.contoso.com:10056/",
+            ][..],
+        ),
+        (
+            &["--web.external-url", "ftp://ex01/"],
+            2,
+            &["begins with neither https:// nor http://"],
+        ),
+        (
+            &[
+                "notify",
+                "test",
+                "--receiver=oncall",
+                "--web.external-url=/x",
+            ],
+            2,
+            &["is no address", "https://certdrift.contoso.com:10056/"],
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_certdrift"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        for expected in says {
+            assert!(said.contains(expected), "{arguments:?}: {said}");
+        }
+    }
+}
