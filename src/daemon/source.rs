@@ -1,5 +1,6 @@
 //! Where the logs are: paths → directories with log files, and the server that each belongs to.
 
+pub mod others;
 pub mod search;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 
 use crate::config::SourceConfig;
+use crate::daemon::source::others::Others;
 use crate::daemon::source::search::directories_below;
 use crate::daemon::source::search::entries;
 use crate::daemon::source::search::search;
@@ -139,6 +141,11 @@ fn strip_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
         .then(|| &text[prefix.len()..])
 }
 
+/// Where send logs are, and why there may be none.
+const WHERE: &str = "`Get-TransportService | Format-List Name, SendProtocolLogPath` and \
+    `Get-FrontendTransportService | Format-List Name, SendProtocolLogPath` name it. Protocol logging is off by default: turn \
+    it on with `Set-SendConnector '…' -ProtocolLoggingLevel Verbose`";
+
 /// Why a path gives no logs.
 #[derive(Debug)]
 pub enum FindError {
@@ -153,6 +160,13 @@ pub enum FindError {
     NoLogs {
         /// Which path.
         path: PathBuf,
+    },
+    /// There are logs at or below it, but none of the send protocol.
+    OtherLogs {
+        /// Which path.
+        path: PathBuf,
+        /// What is there instead.
+        others: String,
     },
     /// No server that it names has logs that can be read.
     Troubled {
@@ -169,12 +183,12 @@ impl fmt::Display for FindError {
             }
             Self::NoLogs { path } => write!(
                 f,
-                "{}: holds no log file (*.LOG), nor does any folder below it. Give the SmtpSend folder of a server; \
-                 `Get-TransportService | Format-List Name, SendProtocolLogPath` and `Get-FrontendTransportService | \
-                 Format-List Name, SendProtocolLogPath` name it. Protocol logging is off by default: turn it on with \
-                 `Set-SendConnector '…' -ProtocolLoggingLevel Verbose`",
+                "{}: holds no log file (*.LOG), nor does any folder below it. Give the SmtpSend folder of a server; {WHERE}",
                 path.display()
             ),
+            Self::OtherLogs { path, others } => {
+                write!(f, "{}: {others}; {WHERE}", path.display())
+            }
             Self::Troubled { troubles } => f.write_str(&troubles.join("\n")),
         }
     }
@@ -261,9 +275,14 @@ pub fn find_configured(source: &SourceConfig) -> Result<Logs, FindError> {
     };
     let search = search(&source.path, &mut entries).map_err(unreadable)?;
     let mut directories = Vec::new();
+    let mut others = Others::default();
     for found in &search.found {
+        let wanted = |name: &str| {
+            others.see(name);
+            is_send_log(name)
+        };
         // What cannot be listed is told of, or no business of ours.
-        let files = send_logs(&found.path).unwrap_or_default();
+        let files = list(&found.path, wanted).unwrap_or_default();
         let server = source.server.as_deref().or(found.server.as_deref());
         directories.extend(by_directory(files.into_iter().collect(), server));
     }
@@ -271,7 +290,10 @@ pub fn find_configured(source: &SourceConfig) -> Result<Logs, FindError> {
     if directories.is_empty() {
         return Err(if troubles.is_empty() {
             let path = source.path.as_path().to_owned();
-            FindError::NoLogs { path }
+            match others.told() {
+                Some(others) => FindError::OtherLogs { path, others },
+                None => FindError::NoLogs { path },
+            }
         } else {
             FindError::Troubled { troubles }
         });
@@ -420,11 +442,11 @@ fn is_log(name: &str) -> bool {
 }
 
 /// The regular files of a directory whose names are wanted.
-fn list(directory: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+fn list(directory: &Path, mut wanted: impl FnMut(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        let is_wanted = entry.file_name().to_str().is_some_and(&wanted);
+        let is_wanted = entry.file_name().to_str().is_some_and(&mut wanted);
         // Follows a link to a file; pipes and sockets would block whoever opens them.
         if is_wanted && std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file()) {
             files.push(entry.path());

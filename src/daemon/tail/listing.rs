@@ -19,6 +19,7 @@ use crate::config::FirstRead;
 use crate::config::PathPattern;
 use crate::daemon::source;
 use crate::daemon::source::LogName;
+use crate::daemon::source::others::Others;
 use crate::daemon::source::search::Entries;
 use crate::daemon::source::search::Found;
 use crate::daemon::source::search::Search;
@@ -124,6 +125,7 @@ impl<D: Disk> Pass<D> {
     /// Looks through the tree for directories that hold logs.
     fn walk(&mut self, now: Instant) {
         let mut with_logs = BTreeSet::new();
+        let mut others = Others::default();
         let disk = &self.disk;
         let found = search(&self.source.path, &mut |directory: &Path| {
             let mut entries = Entries {
@@ -134,10 +136,13 @@ impl<D: Disk> Pass<D> {
                 entries.is_empty = false;
                 match entry.kind {
                     Kind::Directory => entries.directories.push(directory.join(entry.name)),
-                    Kind::File if entry.name.to_str().is_some_and(source::is_send_log) => {
-                        with_logs.insert(directory.to_owned());
-                    }
-                    Kind::File | Kind::Other => {}
+                    Kind::File => match entry.name.to_str() {
+                        Some(name) if source::is_send_log(name) => {
+                            with_logs.insert(directory.to_owned());
+                        }
+                        name => others.see(name.unwrap_or_default()),
+                    },
+                    Kind::Other => {}
                 }
             }
             Ok(entries)
@@ -167,9 +172,12 @@ impl<D: Disk> Pass<D> {
         self.add_folders(&servers, now);
         self.tell_unseen(&search);
         if self.folders.is_empty() && self.left.is_empty() && !self.waits {
-            self.trouble = Some(format!(
-                "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
-            ));
+            self.trouble = Some(match others.told() {
+                Some(others) => format!("{root}: {others}"),
+                None => format!(
+                    "{root}: no SEND*.LOG below it yet. Is protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?"
+                ),
+            });
         }
     }
 

@@ -270,6 +270,28 @@ fn a_missing_directory_is_trouble_and_heals() {
 }
 
 #[test]
+fn logs_of_another_kind_are_named() {
+    let mut bench = Bench::new("logs", "all");
+    bench.append("logs/EX01/readme.txt", "");
+    let seen = bench.look(0);
+    assert!(
+        seen.trouble()
+            .unwrap()
+            .contains("no SEND*.LOG below it yet")
+    );
+    bench.append("logs/EX01/SmtpReceive/RECV2026010100-1.LOG", ROW);
+    let seen = bench.look(60);
+    assert!(
+        seen.trouble()
+            .unwrap()
+            .contains("Give the SmtpSend folder instead of SmtpReceive")
+    );
+    bench.append("logs/EX01/SmtpSend/SEND2026010100-1.LOG", ROW);
+    let seen = bench.look(60);
+    assert_eq!((seen.text().as_str(), seen.trouble()), (ROW, None));
+}
+
+#[test]
 fn the_trouble_of_one_server_is_not_that_of_another() {
     let mut bench = Bench::new("logs/{server}", "all");
     for server in ["EX01", "EX02"] {
