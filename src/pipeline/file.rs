@@ -83,6 +83,8 @@ pub enum Refusal {
     UnknownFields,
     /// The file is UTF-16; Exchange writes UTF-8.
     Utf16,
+    /// The file begins as gzip or zip does.
+    Compressed,
 }
 
 impl Refusal {
@@ -93,6 +95,7 @@ impl Refusal {
             Self::OtherLog => "other_log",
             Self::UnknownFields => "unknown_fields",
             Self::Utf16 => "utf16",
+            Self::Compressed => "compressed",
         }
     }
 }
@@ -115,6 +118,7 @@ impl fmt::Display for Refusal {
                 "the file is UTF-16, but Exchange writes UTF-8: a tool has converted it. Copy the original file \
                  instead (Windows PowerShell's `>` and Out-File convert)"
             }
+            Self::Compressed => "the file is compressed (gzip or zip). Unpack it, and give what was in it",
         })
     }
 }
@@ -198,6 +202,9 @@ impl<F: FnMut(&Row<'_>)> Reader for Reading<'_, F> {
         let first = !std::mem::replace(&mut content.begun, true);
         match line {
             Line::Text(text) if first && is_utf16(text) => content.refused = Some(Refusal::Utf16),
+            Line::Text(text) if first && is_compressed(text) => {
+                content.refused = Some(Refusal::Compressed);
+            }
             Line::Text([]) => {}
             Line::Text(text @ [b'#', ..]) => content.header(text),
             Line::Text(text) => match content.rows.read(text) {
@@ -233,6 +240,11 @@ fn is_utf16(first_line: &[u8]) -> bool {
         first_line,
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'#', 0, ..] | [0, b'#', ..]
     )
+}
+
+/// The signatures of gzip (RFC 1952, 2.3.1) and of the first file in a zip archive.
+fn is_compressed(first_line: &[u8]) -> bool {
+    first_line.starts_with(b"\x1F\x8B") || first_line.starts_with(b"PK\x03\x04")
 }
 
 #[cfg(test)]
@@ -276,6 +288,8 @@ mod tests {
             (b"#Fields: a,b\r\n", Refusal::UnknownFields),
             (b"\xFF\xFE#\0S\0\r\0\n\0", Refusal::Utf16),
             (b"#\0S\0\r\0\n\0", Refusal::Utf16),
+            (b"\x1F\x8B\x08\0\0\0\0\0\0\x03\xB5\n", Refusal::Compressed),
+            (b"PK\x03\x04\x14\0\0\0\x08\0\n", Refusal::Compressed),
         ] {
             let file = read(&[head, ROW].concat());
             assert_eq!(file.refused(), Some(why));

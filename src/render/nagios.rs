@@ -18,6 +18,7 @@ use crate::pipeline::snapshot::Judged;
 use crate::pipeline::verdict::Verdict;
 use crate::render::report::Outcome;
 use crate::render::report::Report;
+use crate::render::report::no_rows;
 
 /// The longest line, in bytes with its line break: what a packet of NRPE version 2 holds.
 pub const MAX_LINE: usize = 1023;
@@ -145,6 +146,8 @@ fn no_session(report: &Report) -> String {
         let _ = write!(text, "; not read: {file}: {refusal}{further}");
     } else if let Some(unread) = unread(report) {
         let _ = write!(text, "; {unread}");
+    } else if let Some(no_rows) = no_rows(report.tally) {
+        let _ = write!(text, "; {no_rows}");
     } else {
         text.push_str(
             ". Is protocol logging on? Set-SendConnector '…' -ProtocolLoggingLevel Verbose",

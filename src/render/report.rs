@@ -38,6 +38,16 @@ pub struct Report {
     pub judged: bool,
 }
 
+/// That there are lines, but none of them is a row, if so.
+pub fn no_rows(tally: Tally) -> Option<String> {
+    let lines = match tally.malformed_rows {
+        1 => "the only line is no row".to_owned(),
+        count => format!("none of {count} lines is a row"),
+    };
+    let is_none = tally.rows == 0 && tally.malformed_rows > 0;
+    is_none.then(|| format!("{lines} of a send protocol log. Give the files as Exchange writes them, in its SmtpSend folder"))
+}
+
 /// Exit code when nothing can be said. Usage, configuration and I/O errors of `check` and `preflight` are this, too: a typo in a
 /// monitoring command must not page.
 pub const UNKNOWN: u8 = 3;

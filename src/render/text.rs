@@ -18,6 +18,7 @@ use crate::pipeline::shown::shown;
 use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::Judged;
 use crate::render::report::Report;
+use crate::render::report::no_rows;
 use crate::render::size::bytes;
 
 /// The report as text, with a line break at its end.
@@ -72,6 +73,20 @@ fn summary(out: &mut String, report: &Report) {
     for (file, refusal) in &report.refused {
         let file = shown(&file.display().to_string());
         line(out, 0, &format!("Not read: {file}: {refusal}."));
+    }
+    if report.sessions() == 0 && report.refused.is_empty() {
+        line(out, 0, &why_no_session(report));
+    }
+}
+
+/// What keeps sessions from being found, and what to do about it.
+fn why_no_session(report: &Report) -> String {
+    if !report.unread.is_empty() {
+        return format!("Not read: {}.", report.unread.join(". "));
+    }
+    match no_rows(report.tally) {
+        Some(no_rows) => format!("No session: {no_rows}."),
+        None => "No session. Is protocol logging on? Set-SendConnector '…' -ProtocolLoggingLevel Verbose".to_owned(),
     }
 }
 

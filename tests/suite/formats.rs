@@ -5,6 +5,7 @@
 //! grammar of both formats and end with the exit code that belongs to its JSON.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -222,6 +223,42 @@ fn what_cannot_be_checked_is_unknown_in_one_line() {
             ("", 3),
             "{format}"
         );
+    }
+}
+
+#[test]
+fn where_no_session_is_every_format_for_people_says_why() {
+    let junk = |lines: usize| b"\x7FELF\x01\n".repeat(lines);
+    let gzip = [b"\x1F\x8B\x08\0\0\0\0\0\0\x03\n".to_vec(), junk(20)].concat();
+    let zip = [b"PK\x03\x04\x14\0\n".to_vec(), junk(20)].concat();
+    for (bytes, says) in [
+        (Vec::new(), "Is protocol logging on? Set-SendConnector"),
+        (
+            junk(1),
+            "the only line is no row of a send protocol log. Give the files",
+        ),
+        (
+            junk(3),
+            "none of 3 lines is a row of a send protocol log. Give the files",
+        ),
+        (
+            junk(20),
+            "none of 20 lines is a row of a send protocol log. Are the files compressed",
+        ),
+        (gzip, "is compressed (gzip or zip). Unpack it"),
+        (zip, "is compressed (gzip or zip). Unpack it"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("SEND2026112308-1.LOG"), &bytes).unwrap();
+        for format in ["text", "nagios"] {
+            let answer = run(folder.path(), &["check", "--format", format, "."]);
+            assert_eq!(answer.exit_code, 3, "{format}");
+            let count = answer.output.matches(says).count();
+            assert_eq!(count, 1, "{format}, {says}: {}", answer.output);
+        }
+        let answer = run(folder.path(), &["check", "--format=json", "."]);
+        let is_refused = answer.output.contains("\"compressed\"");
+        assert_eq!(is_refused, says.contains("gzip"), "{}", answer.output);
     }
 }
 
