@@ -206,6 +206,9 @@ pub fn remedy(error: &io::Error) -> String {
             "may not be read by this account. Give it read access, or run as one that has it"
                 .to_owned()
         }
+        io::ErrorKind::NotADirectory => {
+            "is a file, or lies below one; name the folder that holds it".to_owned()
+        }
         _ => format!("cannot be read: {error}"),
     }
 }
