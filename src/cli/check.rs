@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use crate::cli::CONFIG_FILE;
 use crate::cli::answer;
 use crate::cli::complain;
+use crate::cli::typed::time;
 use crate::config;
 use crate::config::Config;
 use crate::daemon::clock;
@@ -75,7 +76,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
     /// Judge as of this time, for example 2026-01-31T12:00:00Z; without it, now
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
 }
 

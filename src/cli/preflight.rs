@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::cli::CONFIG_FILE;
 use crate::cli::answer;
 use crate::cli::complain;
+use crate::cli::typed::time;
 use crate::config;
 use crate::daemon::clock;
 use crate::daemon::expected::ExpectedFiles;
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Judge as of this time, 2026-01-31T12:00:00Z; without it, now
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
 }
 

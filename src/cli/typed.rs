@@ -1,5 +1,7 @@
 //! Values of the command line, and what to write instead of one that makes no sense.
 
+use jiff::Timestamp;
+
 use crate::config::check_url;
 
 /// Where people reach a certdrift. Notifications append paths to it, so it must be whole and end before any query.
@@ -19,6 +21,14 @@ pub(super) fn external_url(text: &str) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// A moment, with its zone.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| {
+        "give a date, a time and a zone, such as 2026-11-23T12:00:00Z or 2026-11-23T13:00:00+01:00"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -53,6 +63,15 @@ mod tests {
                 why.ends_with("such as https://certdrift.contoso.com:10056/"),
                 "{text}: {why}"
             );
+        }
+    }
+
+    #[test]
+    fn a_time_has_its_zone() {
+        assert!(time("2026-11-23T12:00:00Z").is_ok());
+        assert_eq!(time("2026-11-23T13:00:00+01:00"), time("2026-11-23 12:00Z"));
+        for text in ["2026-11-23", "2026-11-23T12:00:00", "now", ""] {
+            assert!(time(text).unwrap_err().contains("2026-11-23T12:00:00Z"));
         }
     }
 }

@@ -29,6 +29,16 @@ fn what_makes_no_sense_is_told_with_what_does() {
             2,
             &["is no address", "https://certdrift.contoso.com:10056/"],
         ),
+        (
+            &["check", "--at=2026-11-23", "."],
+            3,
+            &["'2026-11-23'", "such as 2026-11-23T12:00:00Z"],
+        ),
+        (
+            &["preflight", "--at=2026-11-23", "x.cer"],
+            3,
+            &["'2026-11-23'", "such as 2026-11-23T12:00:00Z"],
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_certdrift"))
             .args(arguments)
