@@ -39,6 +39,33 @@ fn what_makes_no_sense_is_told_with_what_does() {
             3,
             &["'2026-11-23'", "such as 2026-11-23T12:00:00Z"],
         ),
+        (
+            &["notify", "replay"],
+            2,
+            &[
+                "<NUMBER|--all>",
+                "replay [OPTIONS] --all [--receiver <NAME>]",
+            ],
+        ),
+        (
+            &["notify", "drop"],
+            2,
+            &[
+                "<NUMBER|--all-dead>",
+                "drop [OPTIONS] --all-dead [--receiver <NAME>]",
+            ],
+        ),
+        (
+            &["notify", "drop", "--all-dead", "7"],
+            2,
+            &["cannot be used with"],
+        ),
+        (
+            &["notify", "replay", "--receiver=oncall", "7"],
+            2,
+            &["cannot be used with"],
+        ),
+        (&["notify", "replay", "--receiver=oncall"], 2, &["--all"]),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_certdrift"))
             .args(arguments)

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::ArgGroup;
 use clap::Args;
 
 use crate::cli::notify::Place;
@@ -9,16 +10,20 @@ use crate::cli::notify::notifications;
 use crate::cli::notify::which;
 use crate::pipeline::outbox::wish::Wish;
 
+const USAGE: &str = "\
+certdrift notify drop [OPTIONS] <NUMBER>...
+       certdrift notify drop [OPTIONS] --all-dead [--receiver <NAME>]";
+
 #[derive(Args, Debug)]
+#[command(
+    override_usage = USAGE,
+    group = ArgGroup::new("which").args(["numbers", "all_dead"]).required(true)
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
     /// Which ones, dead or waiting: numbers as `certdrift notify list` shows them
-    #[arg(
-        value_name = "NUMBER",
-        required_unless_present = "all_dead",
-        conflicts_with_all = ["all_dead", "receiver"]
-    )]
+    #[arg(value_name = "NUMBER", conflicts_with = "receiver")]
     numbers: Vec<u64>,
     /// All dead ones
     #[arg(long)]
