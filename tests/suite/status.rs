@@ -208,6 +208,20 @@ fn the_page_says_what_an_operator_needs() {
     assert!(!still.contains("http-equiv=\"refresh\""));
 }
 
+#[test]
+fn a_server_that_nobody_knows_is_not_taken_for_one_without_mail() {
+    let state = MadeUp::default().state();
+    let of = |server: &str| Selection {
+        server: Some(server.to_owned()),
+        page: 1,
+    };
+    let unknown = html(&state, &of("NOPE"));
+    let said = "No session has been seen of a server called <strong>NOPE</strong>. <a href=\"?\">Show all servers</a>";
+    assert!(unknown.contains(said));
+    assert!(!unknown.contains("No session of a send connector"));
+    assert!(!html(&state, &of("EX01")).contains("No session"));
+}
+
 /// "well" is said only of what is known to be well.
 #[test]
 fn what_was_not_tried_and_what_cannot_be_read_is_said_to_be_so() {

@@ -29,7 +29,12 @@ pub(super) fn section(status: &Status) -> Markup {
             h2 #connectors-title { "Connectors" }
             (paging(status))
             @if status.connectors.is_empty() {
-                p.quiet { "No session of a send connector has been seen yet." }
+                p.quiet {
+                    @match &status.selection.server {
+                        Some(server) => { "No session has been seen of a server called " strong { (server) } ". " a href="?" { "Show all servers" } }
+                        None => { "No session of a send connector has been seen yet." }
+                    }
+                }
             }
             @for (number, group) in groups.iter().enumerate() {
                 (of_one_name(number, group, status))
