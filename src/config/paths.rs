@@ -57,6 +57,14 @@ impl Paths<'_> {
 /// A path as it was typed, unless it can mean nothing here.
 fn typed_path(text: &str) -> Result<&Path, Wrong> {
     let path = Path::new(text);
+    // What `\L` and `\P` are in double quotes.
+    if text.contains(['\u{2028}', '\u{2029}']) {
+        return Err(
+            "holds a line or paragraph separator, for which YAML takes `\\L` and `\\P` in double quotes. Put it in single quotes; \
+             if it is a Windows path, mount the share, and name the mount point"
+                .into(),
+        );
+    }
     if text == "~" || text.starts_with("~/") {
         return Err("begins with `~`, which only a shell expands; write the whole path".into());
     }

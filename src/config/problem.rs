@@ -264,7 +264,11 @@ fn printable(text: &str, max_chars: usize) -> Result<(), Wrong> {
         return Err(format!("is longer than {max_chars} characters").into());
     }
     if text.chars().any(char::is_control) {
-        return Err("holds a control character".into());
+        return Err(
+            "holds a control character, for which YAML takes `\\t`, `\\n` and others in double quotes; single quotes keep \
+             backslashes"
+                .into(),
+        );
     }
     Ok(())
 }
