@@ -79,13 +79,15 @@ impl Search {
                 Unseen::Unreadable(error) => remedy(error),
                 Unseen::Empty => "is empty. Is the share mounted, and protocol logging on (Set-SendConnector '…' -ProtocolLoggingLevel Verbose)?".to_owned(),
             };
+            // What ends with a question has its mark.
+            let stop = if why.ends_with('?') { "" } else { "." };
             let mut servers = self.servers.iter();
             let named = servers.find(|(_, at)| path.starts_with(at));
             let derived = || server_names(std::slice::from_ref(path)).pop();
             Trouble {
                 path: path.clone(),
                 server: named.map(|(server, _)| server.clone()).or_else(derived).unwrap_or_default(),
-                text: format!("{}: {why} If it is no server's, narrow the path of the source", path.display()),
+                text: format!("{}: {why}{stop} If it is no server's, narrow the path of the source", path.display()),
             }
         })
     }
@@ -297,6 +299,17 @@ mod tests {
             assert_eq!(of("may not be read by this account"), ["EX02", "EX03"]);
             assert_eq!(of("is empty. Is the share mounted"), empty);
             assert_eq!(told.len(), 2 + empty.len());
+            let are_sentences = [
+                "has it. If it is no server's",
+                "Verbose)? If it is no server's",
+            ];
+            for told in &told {
+                assert!(
+                    are_sentences.iter().any(|it| told.text.contains(it)),
+                    "{}",
+                    told.text
+                );
+            }
         }
         let holds_logs = |path: &Path| path == Path::new("/srv/EX01");
         let without = of_servers.without_logs(holds_logs);
