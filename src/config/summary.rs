@@ -16,6 +16,7 @@ use crate::pipeline::expectation::{
 };
 use crate::pipeline::export::Exports;
 use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 
 /// So many domains, addresses or thumbprints are listed.
 const MAX_LISTED: usize = 20;
@@ -138,7 +139,11 @@ fn describe_expectation(f: &mut fmt::Formatter<'_>, entry: &Expectation) -> fmt:
     }
     if let Some(name) = &entry.tls_certificate_name {
         let from = from(origins.tls_certificate_name);
-        writeln!(f, "    TlsCertificateName: {}{from}", shown(name))?;
+        writeln!(
+            f,
+            "    TlsCertificateName: {}{from}",
+            shown_without_addresses(name)
+        )?;
     }
     if entry.protocol_logging == Some(false) {
         writeln!(f, "    ProtocolLoggingLevel: None, so nothing is logged")?;
@@ -200,7 +205,11 @@ fn describe_inbound_connector(
     writeln!(f, "    inbound connector {name:?} ({kind}{state}){origin}")?;
     if let Some(name) = &inbound.tls_sender_certificate_name {
         let from = from(origins.tls_sender_certificate_name);
-        writeln!(f, "      recognises the certificate: {}{from}", shown(name))?;
+        writeln!(
+            f,
+            "      recognises the certificate: {}{from}",
+            shown_without_addresses(name)
+        )?;
     }
     if !inbound.sender_ip_addresses.is_empty() {
         writeln!(

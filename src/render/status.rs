@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::pipeline::alert::Firing;
 use crate::pipeline::ledger::history;
 use crate::pipeline::shown::shown;
+use crate::pipeline::shown::shown_without_addresses;
 use crate::pipeline::snapshot::State;
 use crate::pipeline::verdict::reason::Severity;
 use crate::render::runbook;
@@ -331,7 +332,9 @@ fn expected(state: &State) -> Vec<Expected> {
         .map(|expected| Expected {
             connector: shown(&expected.connector),
             inbound_connector: shown(&expected.inbound_connector),
-            tls_sender_certificate_name: shown(&expected.tls_sender_certificate_name),
+            tls_sender_certificate_name: shown_without_addresses(
+                &expected.tls_sender_certificate_name,
+            ),
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The status page and its JSON, from a state that real log text has led to.
 
 mod contrast;
-mod made_up;
+pub(crate) mod made_up;
 mod skeleton;
 
 use std::collections::BTreeSet;

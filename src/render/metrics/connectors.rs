@@ -207,13 +207,11 @@ impl Families {
 
     pub(super) fn expected(&mut self, snapshot: &Snapshot) {
         for expected in &snapshot.expected {
+            let name = shown_without_addresses(&expected.tls_sender_certificate_name);
             let labels = [
                 ("connector", expected.connector.as_str()),
                 ("inbound_connector", expected.inbound_connector.as_str()),
-                (
-                    "tls_sender_certificate_name",
-                    expected.tls_sender_certificate_name.as_str(),
-                ),
+                ("tls_sender_certificate_name", &name),
             ];
             self.gauge(
                 "expected_connector_info",

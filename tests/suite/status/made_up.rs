@@ -28,7 +28,7 @@ receivers: [{ name: oncall, webhook: { url: "https://hooks.contoso.com/planted-t
 
 /// The organisation: EX01 is well since its renewal, EX02 presents since two hours what nobody expects.
 #[derive(Default)]
-pub(super) struct MadeUp {
+pub(crate) struct MadeUp {
     /// Stands in every text that comes from outside.
     pub(super) text: String,
     /// Further servers.
@@ -62,7 +62,7 @@ impl MadeUp {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         let config =
             certdrift::config::parse(CONFIGURATION, "certdrift.yml".as_ref(), None).unwrap();
         let mut engine = Engine::default();
