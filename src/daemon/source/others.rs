@@ -45,7 +45,9 @@ mod tests {
     fn what_is_there_is_named() {
         let told = |names: &[&str]| {
             let mut others = Others::default();
-            names.iter().for_each(|name| others.see(name));
+            for name in names {
+                others.see(name);
+            }
             others.told()
         };
         assert_eq!(told(&[]), None);
