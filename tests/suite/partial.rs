@@ -73,6 +73,11 @@ fn a_server_of_which_nothing_can_be_read_is_not_taken_for_one_that_is_well() {
         ),
         (
             "EX02/SmtpSend/SEND2026010100-1.LOG",
+            b"\x1f\x8b\x08\0\n",
+            "the file is compressed",
+        ),
+        (
+            "EX02/SmtpSend/SEND2026010100-1.LOG",
             b"#Log-type: Message Tracking Log\r\n",
             "another kind of log",
         ),

@@ -72,8 +72,10 @@ impl Disagreements {
     ) -> Option<Confirmed> {
         let Some(since) = disagree_since(votes, now) else {
             let known = self.known.get_mut(connector)?;
-            let agreed = *known.agreed_since.get_or_insert(now);
-            if now.duration_since(agreed) < SETTLED_AFTER {
+            let agreed = known.agreed_since.get_or_insert(now);
+            // A clock that was ahead and is set back must not put off the end.
+            *agreed = (*agreed).min(now);
+            if now.duration_since(*agreed) < SETTLED_AFTER {
                 return known.told.clone();
             }
             self.known.remove(connector);
@@ -226,6 +228,7 @@ mod tests {
         let agreed = [new(105), vote("EX02", "mail.contoso.com", 'B', 105, 105)];
         assert!(told(&agreed, 105).is_some());
         assert_eq!(told(&[new(105), old(105)], 106).unwrap().since, at(100));
+        assert!(told(&agreed, 207).is_some(), "the clock is ahead");
         assert!(told(&agreed, 107).is_some());
         assert!(told(&agreed, 108).is_none(), "they agree for an hour");
     }

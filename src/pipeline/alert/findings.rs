@@ -275,6 +275,12 @@ impl Findings {
         }
         self.pass_time(&bench);
         for (code, state) in &mut self.states {
+            // A clock that was ahead and is set back must not make the wait longer.
+            if state.since == state.found {
+                state.since = state.since.min(bench.now);
+            }
+            state.arrived = state.arrived.min(bench.now);
+            state.found = state.found.min(bench.now);
             let (long_enough, past) = match code.row().confirmation {
                 Confirmation::Window => (bench.settings.rollout_window, state.found),
                 _ => (LONE_SESSION, state.arrived),

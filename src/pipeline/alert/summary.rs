@@ -173,6 +173,8 @@ impl Summaries {
 impl Open {
     /// The summary again, when it is as old as an alert that is told again.
     fn repeat(&mut self, now: Timestamp) -> Option<Notice> {
+        // A clock that was ahead and is set back must not put it off.
+        self.told = self.told.min(now);
         if now.duration_since(self.told) < REPEAT {
             return None;
         }
@@ -321,6 +323,10 @@ mod tests {
         assert_eq!(told.len(), 1, "once, not for each");
         assert_eq!(told[0].key, summary.key);
         assert_ne!(told[0].id, summary.id);
+        // The clock is set back by a day, and it is told again a day later.
+        let repeats: Vec<Notice> = (2..=6).map(|it| again(it, Severity::Warning)).collect();
+        assert!(summaries.gather(repeats.clone(), at(20)).is_empty());
+        assert_eq!(summaries.gather(repeats, at(20 + day)).len(), 1);
         assert_eq!(
             summaries.gather(vec![over(1)], at(30)).len(),
             1,

@@ -1,6 +1,7 @@
 //! Stories: what the sessions of one connector show, second by second, and which alerts are confirmed then.
 
 mod borders;
+mod clock;
 mod late;
 mod memory;
 mod unsteady;
